@@ -1,1 +1,1 @@
-//! placeholder
+//! chanceryd: Chancery's daemon.

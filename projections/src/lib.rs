@@ -1,1 +1,3 @@
-//! placeholder
+//! What Chancery's events mean.
+
+pub mod lane;

@@ -1,0 +1,3 @@
+//! The vendors' own hash chains and preimages, computed from native data; the one room that knows those formats.
+
+pub mod orgkernel;
