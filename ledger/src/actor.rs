@@ -1,1 +1,138 @@
-//! (in progress)
+//! Who asked: the principal of an event and how it authenticated.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::{AgentId, ClientId, CredentialId, ExecutionId, MemberId, TenantId, ThingId};
+
+/// Who acted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "id")]
+pub enum Principal {
+    /// The daemon itself: its first start, its ticker, its process managers.
+    System,
+    /// Nobody who proved an identity.
+    Anonymous,
+    /// A key that stands for a tenant as a whole.
+    Tenant(TenantId),
+    /// A person.
+    Member(MemberId),
+    /// An agent, by its own key or secret.
+    Agent(AgentId),
+    /// An OAuth client that is no agent.
+    Client(ClientId),
+    /// A running execution, by its workload session.
+    Execution(ExecutionId),
+    /// Somebody a trusted issuer vouches for: its `iss` and `sub`, separated by a line feed.
+    Subject(String),
+}
+
+impl Principal {
+    /// The byte that stands for this kind of principal in a header (`docs/format.md`, "Actor").
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::System => 0,
+            Self::Anonymous => 1,
+            Self::Tenant(_) => 2,
+            Self::Member(_) => 3,
+            Self::Agent(_) => 4,
+            Self::Client(_) => 5,
+            Self::Execution(_) => 6,
+            Self::Subject(_) => 7,
+        }
+    }
+
+    /// The principal's id; nil for one that has none.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        match self {
+            Self::System | Self::Anonymous | Self::Subject(_) => Uuid::nil(),
+            Self::Tenant(id) => id.uuid(),
+            Self::Member(id) => id.uuid(),
+            Self::Agent(id) => id.uuid(),
+            Self::Client(id) => id.uuid(),
+            Self::Execution(id) => id.uuid(),
+        }
+    }
+
+    /// The text a principal has instead of an id; empty for all but [`Principal::Subject`].
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Subject(text) => text,
+            _ => "",
+        }
+    }
+
+    /// The principal that code, id and text of a header stand for; `None` when no principal has that shape.
+    #[must_use]
+    pub fn from_parts(code: u8, id: Uuid, text: &str) -> Option<Self> {
+        let principal = match code {
+            0 => Self::System,
+            1 => Self::Anonymous,
+            2 => Self::Tenant(TenantId(id)),
+            3 => Self::Member(MemberId(id)),
+            4 => Self::Agent(AgentId(id)),
+            5 => Self::Client(ClientId(id)),
+            6 => Self::Execution(ExecutionId(id)),
+            7 => Self::Subject(text.to_owned()),
+            _ => return None,
+        };
+        (principal.uuid() == id && principal.text() == text).then_some(principal)
+    }
+}
+
+/// How the principal proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Method {
+    /// It did not, or did not need to.
+    None = 0,
+    /// A bearer API key.
+    ApiKey = 1,
+    /// A client secret.
+    ClientSecret = 2,
+    /// A signed token: access token, session, or an issuer's JWT.
+    Token = 3,
+    /// A signature with the agent's own key.
+    Signature = 4,
+}
+
+impl Method {
+    /// The method a header's byte stands for.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::None),
+            1 => Some(Self::ApiKey),
+            2 => Some(Self::ClientSecret),
+            3 => Some(Self::Token),
+            4 => Some(Self::Signature),
+            _ => None,
+        }
+    }
+}
+
+/// Who asked for an event, and by what right.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Actor {
+    /// Who acted.
+    pub principal: Principal,
+    /// How it authenticated.
+    pub method: Method,
+    /// With which credential.
+    pub credential: Option<CredentialId>,
+    /// The tenant a principal of the root tenant entered to act in it.
+    pub acting_in: Option<TenantId>,
+}
+
+impl Actor {
+    /// The daemon itself.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self { principal: Principal::System, method: Method::None, credential: None, acting_in: None }
+    }
+}

@@ -122,6 +122,31 @@ pub fn parse_typeid(prefix: &str, text: &str) -> Result<Uuid, MalformedId> {
     checked(Uuid::from_u128(value))
 }
 
+/// Reads an id in any spelling a thing of this kind has: `uuid`, or `typeid` with one of [`ThingKind::prefixes`].
+///
+/// # Errors
+/// [`MalformedId`] when it is none of them.
+pub fn parse_any(kind: ThingKind, text: &str) -> Result<Uuid, MalformedId> {
+    parse_uuid(text).or_else(|_| {
+        kind.prefixes().iter().find_map(|prefix| parse_typeid(prefix, text).ok()).ok_or(MalformedId)
+    })
+}
+
+/// JSON shows the 36 characters; stored bodies hold the 16 bytes.
+fn serialize_uuid<S: serde::Serializer>(id: Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() { serializer.collect_str(&id) } else { id.as_bytes().serialize(serializer) }
+}
+
+fn deserialize_uuid<'de, D: serde::Deserializer<'de>>(kind: ThingKind, deserializer: D) -> Result<Uuid, D::Error> {
+    if deserializer.is_human_readable() {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        parse_any(kind, &text)
+            .map_err(|_| serde::de::Error::custom(format_args!("`{text}` is not the id of a {}", kind.name())))
+    } else {
+        <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes)
+    }
+}
+
 fn checked(id: Uuid) -> Result<Uuid, MalformedId> {
     match (id.get_version_num(), id.get_variant()) {
         (7 | 8, Variant::RFC4122) => Ok(id),
@@ -205,6 +230,27 @@ impl ThingKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
+    /// The prefixes under which the dialects show ids of this kind (one thing, several spellings).
+    #[must_use]
+    pub const fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Ledger => &["ldg"],
+            Self::Tenant => &["op"],
+            Self::Organisation => &["org"],
+            Self::Member => &["user", "mem"],
+            Self::Agent => &["aid", "agent", "agt"],
+            Self::Challenge => &["chal"],
+            Self::Token => &["tok", "pp"],
+            Self::Session => &["ses"],
+            Self::Mission => &["msn", "ms"],
+            Self::Execution => &["sinv"],
+            Self::Approval => &["iap", "gap"],
+            Self::AuditChain => &["ac"],
+            Self::AuditEntry => &["aue"],
+            Self::Client | Self::Credential | Self::Key | Self::Action => &[],
+        }
+    }
+
     /// The kind's name as the native API spells it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -259,8 +305,8 @@ pub trait ThingId: Copy + Eq + Ord + std::hash::Hash + fmt::Debug + fmt::Display
 macro_rules! thing_ids {
     ($($(#[$doc:meta])* $name:ident = $kind:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        #[serde(transparent)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+        #[schemars(transparent)]
         pub struct $name(pub Uuid);
 
         impl ThingId for $name {
@@ -291,7 +337,19 @@ macro_rules! thing_ids {
             type Err = MalformedId;
 
             fn from_str(text: &str) -> Result<Self, MalformedId> {
-                parse_uuid(text).map(Self)
+                parse_any(Self::KIND, text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serialize_uuid(self.0, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserialize_uuid(Self::KIND, deserializer).map(Self)
             }
         }
     )*};

@@ -1,1 +1,67 @@
-//! (in progress)
+//! Hash links: `body_hash`, `prev` and `hash`. This is `docs/format.md`, "Hashes", as code.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// BLAKE3 derive-key context of [`body_hash`].
+pub const BODY_CONTEXT: &str = "chancery 2026 event body v1";
+/// BLAKE3 derive-key context of [`header_hash`].
+pub const HEADER_CONTEXT: &str = "chancery 2026 event header v1";
+
+/// A BLAKE3 hash: 32 bytes, shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// What the first event names as its predecessor.
+    pub const ZERO: Self = Self([0; 32]);
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hash({self})")
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 32]>::deserialize(deserializer).map(Self);
+        }
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.as_bytes(), &mut bytes).map_err(serde::de::Error::custom)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The hash that stands for a body in its event's header.
+#[must_use]
+pub fn body_hash(body: &[u8]) -> Hash {
+    derive(BODY_CONTEXT, body)
+}
+
+/// The hash of an event: of its header's bytes, which hold the hash of the event before it.
+#[must_use]
+pub fn header_hash(header: &[u8]) -> Hash {
+    derive(HEADER_CONTEXT, header)
+}
+
+fn derive(context: &str, bytes: &[u8]) -> Hash {
+    Hash(blake3::Hasher::new_derive_key(context).update(bytes).finalize().into())
+}

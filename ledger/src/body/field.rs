@@ -1,0 +1,92 @@
+//! Field types that bodies share.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Changed fields and their new values: `null` is a value that was taken away.
+pub type Changes = std::collections::BTreeMap<String, JsonText>;
+
+/// JSON kept as the text that was received, number spelling included.
+///
+/// In JSON it is the value itself; in a stored body it is the text.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "serde_json::Value")]
+pub struct JsonText(pub String);
+
+impl JsonText {
+    /// The JSON value `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self("null".to_owned())
+    }
+
+    /// The empty object.
+    #[must_use]
+    pub fn object() -> Self {
+        Self("{}".to_owned())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for JsonText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let raw: &serde_json::value::RawValue =
+                serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+            raw.serialize(serializer)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+            Ok(Self(raw.get().to_owned()))
+        } else {
+            String::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+/// A decimal number: `mantissa` divided by ten to the power of `scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Decimal {
+    /// All digits, as one integer.
+    pub mantissa: i128,
+    /// How many of them stand behind the point, at most 28.
+    pub scale: u8,
+}
+
+/// 64 bytes of an Ed25519 signature (RFC 8032).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature(pub [u8; 64]);
+
+impl Serialize for Signature {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&hex::encode(self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = if deserializer.is_human_readable() {
+            hex::decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?
+        } else {
+            Vec::<u8>::deserialize(deserializer)?
+        };
+        let bytes = bytes.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
+        Ok(Self(bytes))
+    }
+}

@@ -1,0 +1,100 @@
+//! Events of the ledger itself: genesis and the history of public keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Facts, Subjects};
+use crate::ids::{KeyId, LedgerId, TenantId};
+
+/// The format that genesis declares: envelope, tree and seals as in `docs/format.md`.
+pub const FORMAT: u16 = 1;
+
+/// The first event: names the ledger, its format, its origin and the first key that seals it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerCreated {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The log's origin: first line of every seal and name of every sealing key.
+    pub origin: String,
+    /// See [`FORMAT`].
+    pub format: u16,
+    /// The first sealing key.
+    pub key: KeyId,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// Its public part.
+    pub public: [u8; 32],
+}
+
+/// A public key is used from now on. For [`Purpose::Seal`]: from the next commit on; this one is sealed by the old key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyAdded {
+    /// The key.
+    pub key: KeyId,
+    /// What it signs.
+    pub purpose: Purpose,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// Its public part, as the algorithm defines it.
+    pub public: Vec<u8>,
+    /// Whose it is, for a tenant's key.
+    pub tenant: Option<TenantId>,
+}
+
+/// A public key signs nothing more; what it has signed stays valid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyRetired {
+    /// The key.
+    pub key: KeyId,
+    /// What it signed.
+    pub purpose: Purpose,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// Its public part.
+    pub public: Vec<u8>,
+    /// Whose it was, for a tenant's key.
+    pub tenant: Option<TenantId>,
+}
+
+/// What a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The seals of commits.
+    Seal,
+    /// A tenant's certificates and execution tokens.
+    OrgCa,
+    /// JSON Web Tokens, EdDSA.
+    JwtEddsa,
+    /// JSON Web Tokens, RS256.
+    JwtRs256,
+}
+
+/// How a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// RFC 8032.
+    Ed25519,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rsa,
+    /// ECDSA on P-256.
+    P256,
+}
+
+impl Facts for LedgerCreated {
+    fn subjects(&self, into: &mut Subjects) {
+        into.add(self.ledger).add(self.key);
+    }
+}
+
+impl Facts for SigningKeyAdded {
+    fn subjects(&self, into: &mut Subjects) {
+        into.add(self.key).maybe(self.tenant);
+    }
+}
+
+impl Facts for SigningKeyRetired {
+    fn subjects(&self, into: &mut Subjects) {
+        into.add(self.key).maybe(self.tenant);
+    }
+}
