@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
 use crate::actor::{Actor, Method, Principal};
+use crate::body::{Body, BodyError, Prelude};
 use crate::ids::{CredentialId, Seq, Subject, TenantId, ThingKind};
 use crate::link::Hash;
 use crate::time::Micros;
@@ -56,6 +57,87 @@ pub struct Envelope {
     pub causation: Option<Seq>,
     /// Present when the command asked to happen once.
     pub idempotency: Option<Idempotency>,
+}
+
+/// An event as deciders make it and views read it: numbered, not yet linked. Views see nothing of hashes, so that a
+/// view is the same whether it is fed while a commit is on its way or from the log years later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Position in the log.
+    pub seq: Seq,
+    /// When it was decided.
+    pub time: Micros,
+    /// Whose event it is.
+    pub tenant: TenantId,
+    /// Who asked.
+    pub actor: Actor,
+    /// What the event concerns.
+    pub subjects: Vec<Subject>,
+    /// Shared by all events of one request.
+    pub correlation: Option<Uuid>,
+    /// The event whose consequence this one is.
+    pub causation: Option<Seq>,
+    /// Present on the first event of a command that asked to happen once.
+    pub idempotency: Option<Idempotency>,
+    /// What every body starts with.
+    pub prelude: Prelude,
+    /// What happened.
+    pub body: Body,
+}
+
+impl Event {
+    /// The event's envelope, given what linking adds.
+    #[must_use]
+    pub fn envelope(&self, prev: Hash, body_hash: Hash) -> Envelope {
+        let kind = self.body.kind();
+        Envelope {
+            seq: self.seq,
+            time: self.time,
+            tenant: self.tenant,
+            kind: kind.code(),
+            version: kind.version(),
+            prev,
+            body_hash,
+            actor: self.actor.clone(),
+            subjects: self.subjects.clone(),
+            correlation: self.correlation,
+            causation: self.causation,
+            idempotency: self.idempotency.clone(),
+        }
+    }
+
+    /// Reads an event back from what the log keeps of it. Hashes are not checked here; that is `crate::verify`'s.
+    ///
+    /// # Errors
+    /// [`ReadError`] when header or body are not of a shape this version knows.
+    pub fn read(header: &[u8], body: &[u8]) -> Result<(Self, Envelope), ReadError> {
+        let envelope = Envelope::parse(header)?;
+        let (prelude, body) = Body::decode(envelope.kind, envelope.version, body)?;
+        let event = Self {
+            seq: envelope.seq,
+            time: envelope.time,
+            tenant: envelope.tenant,
+            actor: envelope.actor.clone(),
+            subjects: envelope.subjects.clone(),
+            correlation: envelope.correlation,
+            causation: envelope.causation,
+            idempotency: envelope.idempotency.clone(),
+            prelude,
+            body,
+        };
+        Ok((event, envelope))
+    }
+}
+
+/// Stored bytes are not an event this version can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The header is not one.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The body is not one.
+    #[error(transparent)]
+    Body(#[from] BodyError),
 }
 
 /// Bytes are not a header of layout 1.

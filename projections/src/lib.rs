@@ -1,3 +1,4 @@
 //! What Chancery's events mean.
 
 pub mod lane;
+pub mod rows;

@@ -1,0 +1,234 @@
+//! All that deciding may know of the world: the time, randomness, and the keys. Deciders get it; evolve never does.
+
+use chancery_ledger::body::Kind;
+use chancery_ledger::body::field::Signature;
+use chancery_ledger::codec;
+use chancery_ledger::ids::{Subject, TenantId, ThingId, uuid_v7};
+use chancery_ledger::keys::SigningKey;
+use chancery_ledger::keystore::{KeystoreError, NewSecret, SecretName, Secrets};
+use chancery_ledger::link::Hash;
+use chancery_ledger::shred::{self, Encrypted, FieldContext};
+use chancery_ledger::time::Micros;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+/// Where time comes from. The daemon's is the system's; a simulation has its own.
+pub trait Clock: Send + Sync {
+    /// Microseconds since the Unix epoch. May run backwards; the sequencer does not.
+    fn now(&self) -> Micros;
+}
+
+/// Where randomness comes from. The daemon's is the system's; a simulation has a seeded one.
+pub trait Random: Send {
+    /// Fills a buffer with bytes that nobody can predict.
+    ///
+    /// # Errors
+    /// [`RandomError`] when the system has none to give.
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomError>;
+}
+
+/// The system gave no randomness.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the system gave no randomness")]
+pub struct RandomError;
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Micros {
+        Micros(jiff::Timestamp::now().as_microsecond())
+    }
+}
+
+/// The system's randomness.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        getrandom::fill(bytes).map_err(|_| RandomError)
+    }
+}
+
+/// Keys or randomness were not to be had. Whoever asked gets 503; nothing was decided.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// The system gave no randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The keystore failed.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// An encrypted field cannot be read or written.
+    #[error("an encrypted field is unusable: {0}")]
+    Field(String),
+}
+
+/// The world as one command sees it.
+pub struct Context<'a> {
+    now: Micros,
+    tenant: TenantId,
+    random: &'a mut dyn Random,
+    secrets: &'a dyn Secrets,
+    made: Vec<NewSecret>,
+}
+
+impl<'a> Context<'a> {
+    /// The world at one instant, for a command of one tenant.
+    pub fn new(now: Micros, tenant: TenantId, random: &'a mut dyn Random, secrets: &'a dyn Secrets) -> Self {
+        Self { now, tenant, random, secrets, made: Vec::new() }
+    }
+
+    /// The time of the events being decided.
+    #[must_use]
+    pub const fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// The tenant the command is for.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// A new id.
+    ///
+    /// # Errors
+    /// [`ContextError::Random`].
+    pub fn id<T: ThingId>(&mut self) -> Result<T, ContextError> {
+        Ok(T::from_uuid(uuid_v7(self.now.millis(), self.random()?)))
+    }
+
+    /// Random bytes.
+    ///
+    /// # Errors
+    /// [`ContextError::Random`].
+    pub fn random<const N: usize>(&mut self) -> Result<[u8; N], ContextError> {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A new 32-byte secret.
+    ///
+    /// # Errors
+    /// [`ContextError::Random`].
+    pub fn secret(&mut self) -> Result<Zeroizing<[u8; 32]>, ContextError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        self.random.fill(&mut *bytes)?;
+        Ok(bytes)
+    }
+
+    /// Encrypts a field of an event under the data key of a thing, making the key if the thing has none yet.
+    ///
+    /// # Errors
+    /// [`ContextError`] when randomness or keystore fail, or the value is larger than a field may be.
+    pub fn encrypt<T: Serialize>(
+        &mut self, kind: Kind, field: &str, owner: Subject, value: &T,
+    ) -> Result<Encrypted, ContextError> {
+        let plain = Zeroizing::new(codec::encode(value).map_err(|error| ContextError::Field(error.to_string()))?);
+        let key = self.data_key(owner)?;
+        let nonce = self.random()?;
+        let place = FieldContext { tenant: self.tenant, kind: kind.code(), version: kind.version(), field };
+        Ok(shred::encrypt(&key, owner, nonce, &place, &plain))
+    }
+
+    /// Opens a field that a rule needs; `None` when it was erased.
+    ///
+    /// # Errors
+    /// [`ContextError`] when the keystore fails or the field is not what it should be.
+    pub fn open<T: DeserializeOwned>(
+        &self, kind: Kind, field: &str, value: &Encrypted,
+    ) -> Result<Option<T>, ContextError> {
+        let made = self.made.iter().find(|new| new.name == SecretName::Data(value.key)).map(|new| new.secret.clone());
+        let place = FieldContext { tenant: self.tenant, kind: kind.code(), version: kind.version(), field };
+        open_with(made, self.secrets, &place, value)
+    }
+
+    /// Signs with the tenant's CA; `None` when the tenant has none.
+    ///
+    /// # Errors
+    /// [`ContextError::Keystore`].
+    pub fn sign_as_ca(&self, message: &[u8]) -> Result<Option<Signature>, ContextError> {
+        let secret = self.find(&SecretName::OrgCa(self.tenant))?;
+        Ok(secret.map(|seed| Signature(SigningKey::from_seed(seed).sign(message))))
+    }
+
+    /// Hashes a value for equality look-ups within the tenant, so that the hash tells nobody else the value.
+    ///
+    /// # Errors
+    /// [`ContextError`] when randomness or keystore fail.
+    pub fn keyed_hash(&mut self, purpose: &str, value: &str) -> Result<Hash, ContextError> {
+        let tenant = self.tenant;
+        let key = self.data_key(tenant.subject())?;
+        Ok(Hash(shred::keyed_hash(&key, purpose, value.as_bytes())))
+    }
+
+    /// Keeps a secret that becomes durable before the events that need it.
+    pub fn keep(&mut self, name: SecretName, secret: Zeroizing<[u8; 32]>) {
+        self.made.push(NewSecret { name, secret });
+    }
+
+    /// The secrets that deciding made.
+    #[must_use]
+    pub fn into_new_secrets(self) -> Vec<NewSecret> {
+        self.made
+    }
+
+    fn data_key(&mut self, owner: Subject) -> Result<Zeroizing<[u8; 32]>, ContextError> {
+        let name = SecretName::Data(owner);
+        if let Some(key) = self.find(&name)? {
+            return Ok(key);
+        }
+        let key = self.secret()?;
+        self.keep(name, key.clone());
+        Ok(key)
+    }
+
+    fn find(&self, name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, ContextError> {
+        match self.made.iter().find(|new| new.name == *name) {
+            Some(new) => Ok(Some(new.secret.clone())),
+            None => Ok(self.secrets.secret(name)?),
+        }
+    }
+}
+
+/// Opens encrypted fields for readers.
+#[derive(Clone, Copy)]
+pub struct Opener<'a> {
+    secrets: &'a dyn Secrets,
+}
+
+impl<'a> Opener<'a> {
+    /// Opens with these keys.
+    #[must_use]
+    pub const fn new(secrets: &'a dyn Secrets) -> Self {
+        Self { secrets }
+    }
+
+    /// Opens a field; `None` when it was erased.
+    ///
+    /// # Errors
+    /// [`ContextError`] when the keystore fails or the field is not what it should be.
+    pub fn open<T: DeserializeOwned>(
+        &self, tenant: TenantId, kind: Kind, field: &str, value: &Encrypted,
+    ) -> Result<Option<T>, ContextError> {
+        let place = FieldContext { tenant, kind: kind.code(), version: kind.version(), field };
+        open_with(None, self.secrets, &place, value)
+    }
+}
+
+fn open_with<T: DeserializeOwned>(
+    key: Option<Zeroizing<[u8; 32]>>, secrets: &dyn Secrets, place: &FieldContext<'_>, value: &Encrypted,
+) -> Result<Option<T>, ContextError> {
+    let key = match key {
+        Some(key) => Some(key),
+        None => secrets.secret(&SecretName::Data(value.key))?,
+    };
+    let Some(key) = key else { return Ok(None) };
+    let plain = shred::decrypt(&key, place, value).map_err(|error| ContextError::Field(error.to_string()))?;
+    codec::decode(&plain).map(Some).map_err(|error| ContextError::Field(error.to_string()))
+}

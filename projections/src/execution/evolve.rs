@@ -1,0 +1,147 @@
+//! State and event to state, one arm per event. No rules here: replay must never be able to refuse the past.
+
+use chancery_ledger::body::Body;
+use chancery_ledger::body::execution::{AuditChainOpened, AuditEntryAppended, MissionOpened};
+use chancery_ledger::event::Event;
+use chancery_ledger::ids::MissionId;
+use chancery_ledger::link::Hash;
+use chancery_ledger::shred::Encrypted;
+
+use super::state::{
+    AuditChain, AuditEntry, CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ENTRIES, MISSION_KEYS, MISSION_LIST,
+    MISSIONS, Mission, MissionState,
+};
+use crate::rows::{RowsError, RowsMut};
+
+/// Brings the execution view forward by one event.
+///
+/// # Errors
+/// [`RowsError`] when the view's storage fails or the view is damaged.
+pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+    match &event.body {
+        Body::MissionOpened(opened) => mission_opened(rows, event, opened),
+        Body::MissionCompleted(it) => end(rows, event, it.mission, MissionState::Completed, it.end.as_ref()),
+        Body::MissionRevoked(it) => end(rows, event, it.mission, MissionState::Revoked, it.end.as_ref()),
+        Body::AuditChainOpened(opened) => {
+            CHAINS.put(rows, opened.chain, &chain(event, opened))?;
+            CHAIN_BY_MISSION.put(rows, opened.mission, &opened.chain)?;
+            CHAINS_BY_AGENT.append(rows, (event.tenant, opened.agent_text.as_str()), &opened.chain)?;
+            CHAIN_LIST.append(rows, event.tenant, &opened.chain)?;
+            Ok(())
+        }
+        Body::AuditEntryAppended(appended) => {
+            ENTRIES.put(rows, (appended.chain, appended.sequence), &entry(appended))?;
+            CHAINS.update(rows, appended.chain, "an audit chain", |chain| {
+                chain.entries = appended.sequence + 1;
+                chain.head = appended.entry_hash;
+            })?;
+            Ok(())
+        }
+        Body::AuditChainClosed(closed) => {
+            CHAINS.update(rows, closed.chain, "an audit chain", |chain| chain.closed = Some(event.time))?;
+            Ok(())
+        }
+        // Other domains' events.
+        Body::LedgerCreated(_)
+        | Body::SigningKeyAdded(_)
+        | Body::SigningKeyRetired(_)
+        | Body::TenantCreated(_)
+        | Body::TenantUpdated(_)
+        | Body::TenantSuspended(_)
+        | Body::TenantResumed(_)
+        | Body::TenantDeleted(_)
+        | Body::OrganisationCreated(_)
+        | Body::MemberInvited(_)
+        | Body::MemberJoined(_)
+        | Body::AgentRegistered(_)
+        | Body::AgentUpdated(_)
+        | Body::AgentSuspended(_)
+        | Body::AgentResumed(_)
+        | Body::AgentDecommissioned(_)
+        | Body::AgentKeyAdded(_)
+        | Body::AgentKeyRevoked(_)
+        | Body::CertificateIssued(_)
+        | Body::CredentialCreated(_)
+        | Body::CredentialRevoked(_)
+        | Body::CredentialsUsed(_)
+        | Body::AuthenticationFailed(_)
+        | Body::ChallengeIssued(_)
+        | Body::ChallengeAnswered(_)
+        | Body::TokenIssued(_)
+        | Body::TokenRefused(_)
+        | Body::TokenUsed(_)
+        | Body::TokenRevoked(_)
+        | Body::ScopeChecked(_) => Ok(()),
+    }
+}
+
+fn mission_opened(rows: &mut dyn RowsMut, event: &Event, it: &MissionOpened) -> Result<(), RowsError> {
+    let mission = Mission {
+        mission: it.mission,
+        tenant: event.tenant,
+        agent: it.agent,
+        implicit: it.implicit,
+        key: it.key.clone(),
+        terms: it.terms.clone(),
+        services: it.services.clone(),
+        limits: it.limits.clone(),
+        state: MissionState::Open,
+        opened: event.time,
+        ended: None,
+        end: None,
+    };
+    MISSIONS.put(rows, it.mission, &mission)?;
+    if let Some(key) = &it.key {
+        MISSION_KEYS.put(rows, (event.tenant, key.namespace.as_str(), key.text.as_str()), &it.mission)?;
+    }
+    if !it.implicit {
+        MISSION_LIST.append(rows, event.tenant, &it.mission)?;
+    }
+    Ok(())
+}
+
+fn end(
+    rows: &mut dyn RowsMut, event: &Event, mission: MissionId, state: MissionState, end: Option<&Encrypted>,
+) -> Result<(), RowsError> {
+    MISSIONS.update(rows, mission, "a mission", |mission| {
+        mission.state = state;
+        mission.ended = Some(event.time);
+        mission.end = end.cloned();
+    })?;
+    Ok(())
+}
+
+/// The row that opening a chain makes.
+#[must_use]
+pub fn chain(event: &Event, it: &AuditChainOpened) -> AuditChain {
+    AuditChain {
+        chain: it.chain,
+        tenant: event.tenant,
+        mission: it.mission,
+        agent_text: it.agent_text.clone(),
+        mission_text: it.mission_text.clone(),
+        opened: it.opened,
+        closed: None,
+        entries: 0,
+        head: Hash::ZERO,
+    }
+}
+
+/// The row that appending makes.
+#[must_use]
+pub fn entry(it: &AuditEntryAppended) -> AuditEntry {
+    AuditEntry {
+        entry: it.entry,
+        chain: it.chain,
+        sequence: it.sequence,
+        layer: it.layer,
+        event: it.event.clone(),
+        agent_text: it.agent_text.clone(),
+        mission_text: it.mission_text.clone(),
+        token_text: it.token_text.clone(),
+        at: it.at,
+        data: it.data.clone(),
+        prev: it.prev,
+        entry_hash: it.entry_hash,
+    }
+}

@@ -1,0 +1,6 @@
+//! Identity and administration: tenants, organisations, members, agents, keys, credentials, challenges.
+
+pub mod decide;
+pub mod evolve;
+pub mod state;
+pub mod view;

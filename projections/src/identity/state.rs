@@ -1,0 +1,365 @@
+//! What identity knows: rows, and the tables they stand in.
+
+use std::collections::BTreeMap;
+
+use chancery_ledger::actor::Principal;
+use chancery_ledger::body::field::Signature;
+use chancery_ledger::body::identity::{
+    Accountability, AgentKeyPurpose, ChallengePurpose, CredentialKind, Disclosure, EndCause, Environment, Handle,
+    MemberRole, SpendingLimit, Visibility,
+};
+use chancery_ledger::body::ledger::{Algorithm, Purpose};
+use chancery_ledger::ids::{
+    AgentId, ChallengeId, CredentialId, KeyId, LedgerId, MemberId, OrganisationId, TenantId,
+};
+use chancery_ledger::link::Hash;
+use chancery_ledger::shred::Encrypted;
+use chancery_ledger::time::Micros;
+use serde::{Deserialize, Serialize};
+
+use crate::rows::table::{DenseList, Table};
+
+/// The ledger, under `()`.
+pub const LEDGER: Table<Ledger> = Table::new(1);
+/// Public keys of the ledger and of tenants, in the order in which they came.
+pub const KEYS: DenseList<PublicKeyRow> = DenseList::new(2);
+/// Tenants, by id.
+pub const TENANTS: Table<Tenant> = Table::new(4);
+/// Tenants, by slug; never released.
+pub const TENANT_SLUGS: Table<TenantId> = Table::new(5);
+/// All tenants, under `()`.
+pub const TENANT_LIST: DenseList<TenantId> = DenseList::new(6);
+/// Organisations, by id.
+pub const ORGANISATIONS: Table<Organisation> = Table::new(8);
+/// Organisations, by tenant and slug; never released.
+pub const ORGANISATION_SLUGS: Table<OrganisationId> = Table::new(9);
+/// Organisations of a tenant.
+pub const ORGANISATION_LIST: DenseList<OrganisationId> = DenseList::new(10);
+/// Members, by id.
+pub const MEMBERS: Table<Member> = Table::new(12);
+/// Agents, by id.
+pub const AGENTS: Table<Agent> = Table::new(13);
+/// Agents, by tenant, namespace and handle.
+pub const HANDLES: Table<AgentId> = Table::new(14);
+/// Agents of a tenant.
+pub const AGENTS_BY_TENANT: DenseList<AgentId> = DenseList::new(15);
+/// Agents of an organisation.
+pub const AGENTS_BY_ORGANISATION: DenseList<AgentId> = DenseList::new(17);
+/// Certificates, by agent.
+pub const CERTIFICATES: Table<Certificate> = Table::new(19);
+/// Credentials, by id.
+pub const CREDENTIALS: Table<Credential> = Table::new(20);
+/// Credentials, by the hash of their secret.
+pub const CREDENTIAL_HASHES: Table<CredentialId> = Table::new(21);
+/// Credentials of a tenant.
+pub const CREDENTIAL_LIST: DenseList<CredentialId> = DenseList::new(22);
+/// Challenges, by id.
+pub const CHALLENGES: Table<Challenge> = Table::new(24);
+/// A tenant's CA, by tenant.
+pub const ORG_CAS: Table<PublicKeyRow> = Table::new(25);
+/// How many agents of an organisation have a status, by organisation and status code.
+pub const AGENT_COUNTS: Table<u64> = Table::new(26);
+/// Agents of an organisation that have a status now, by organisation, status code and ordinal in the organisation.
+pub const AGENTS_BY_STATUS: Table<AgentId> = Table::new(128);
+
+/// The ledger itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Its id.
+    pub ledger: LedgerId,
+    /// The log's origin.
+    pub origin: String,
+    /// The root tenant, once there is one.
+    pub root: Option<TenantId>,
+}
+
+/// A public key of the ledger, or of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKeyRow {
+    /// The key.
+    pub key: KeyId,
+    /// What it signs.
+    pub purpose: Purpose,
+    /// How.
+    pub algorithm: Algorithm,
+    /// Its public part.
+    pub public: Vec<u8>,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// Since when.
+    pub added: Micros,
+}
+
+/// Where a tenant or organisation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It works.
+    Active,
+    /// Every call is refused.
+    Suspended,
+    /// It is gone for good.
+    Deleted,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its id.
+    pub tenant: TenantId,
+    /// Its name in paths.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// Its tier.
+    pub tier: String,
+    /// Its quotas.
+    pub limits: BTreeMap<String, u64>,
+    /// Whether it administers the others.
+    pub root: bool,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Its default organisation.
+    pub default_organisation: Option<OrganisationId>,
+    /// Since when.
+    pub created: Micros,
+}
+
+/// An organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organisation {
+    /// Its id.
+    pub organisation: OrganisationId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name in paths.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// Whether agents that name none belong to it.
+    pub default: bool,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Since when.
+    pub created: Micros,
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its id.
+    pub member: MemberId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// `MemberPersonal` of the invitation, under the member's key.
+    pub personal: Encrypted,
+    /// What it may do.
+    pub role: MemberRole,
+    /// Whether it joined.
+    pub joined: bool,
+    /// When the invitation lapses.
+    pub expires: Option<Micros>,
+}
+
+/// An agent's stored status; whether it is usable depends on the time too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentStatus {
+    /// Usable, until it expires.
+    Active,
+    /// Not usable until resumed.
+    Suspended,
+    /// Not usable for good.
+    Decommissioned,
+}
+
+impl AgentStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Decommissioned];
+
+    /// The byte that stands for it in keys.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Suspended => 1,
+            Self::Decommissioned => 2,
+        }
+    }
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id.
+    pub agent: AgentId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its organisation.
+    pub organisation: OrganisationId,
+    /// Its place in the organisation's list.
+    pub ordinal: u64,
+    /// Who owns it.
+    pub owner: Principal,
+    /// Through which mount it came.
+    pub via: String,
+    /// Its name.
+    pub name: String,
+    /// Names it holds alone.
+    pub handles: Vec<Handle>,
+    /// What sort of agent it is.
+    pub kind: Option<String>,
+    /// Its version.
+    pub semver: Option<String>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Where it runs.
+    pub environment: Environment,
+    /// Which actions it may take.
+    pub actions: Vec<String>,
+    /// How much one transaction may move.
+    pub limit: Option<SpendingLimit>,
+    /// How it is held to account.
+    pub accountability: Accountability,
+    /// When it stops being usable.
+    pub valid_until: Option<Micros>,
+    /// Who may use it.
+    pub visibility: Visibility,
+    /// Who may read its public profile.
+    pub disclosure: Disclosure,
+    /// `AgentPersonal`, under the agent's key.
+    pub personal: Encrypted,
+    /// Whether `personal` was written by `AgentUpdated` rather than `AgentRegistered`: the two are encrypted in
+    /// different places.
+    pub personal_updated: bool,
+    /// Its live identity key.
+    pub identity_key: Option<AgentKey>,
+    /// Its stored status.
+    pub status: AgentStatus,
+    /// How it ended, if it did.
+    pub end: Option<AgentEnd>,
+    /// Since when.
+    pub created: Micros,
+    /// When it last changed.
+    pub updated: Micros,
+}
+
+impl Agent {
+    /// Why the agent is not usable at a time, as far as the agent itself goes; `None` when it is.
+    #[must_use]
+    pub fn unusable(&self, now: Micros) -> Option<&'static str> {
+        match self.status {
+            AgentStatus::Suspended => Some("suspended"),
+            AgentStatus::Decommissioned => Some("decommissioned"),
+            AgentStatus::Active if self.valid_until.is_some_and(|until| now > until) => Some("expired"),
+            AgentStatus::Active => None,
+        }
+    }
+}
+
+/// A public key of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentKey {
+    /// The key.
+    pub key: KeyId,
+    /// What it is for.
+    pub purpose: AgentKeyPurpose,
+    /// Its public part.
+    pub public: Vec<u8>,
+}
+
+/// How an agent ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentEnd {
+    /// In which words.
+    pub cause: EndCause,
+    /// When.
+    pub at: Micros,
+    /// `EndPersonal`, under the agent's key.
+    pub personal: Encrypted,
+}
+
+/// A certificate of an agent's identity key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its certified key.
+    pub key: KeyId,
+    /// The CA's key.
+    pub ca_key: KeyId,
+    /// The name certified.
+    pub agent_name: String,
+    /// The organisation certified.
+    pub organisation_slug: String,
+    /// Text, under the agent's key.
+    pub issued_by: Encrypted,
+    /// From when.
+    pub issued: Micros,
+    /// Until when.
+    pub valid_until: Option<Micros>,
+    /// The CA's signature over the certificate's preimage.
+    pub signature: Signature,
+}
+
+/// A credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its id.
+    pub credential: CredentialId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Whom it lets in.
+    pub principal: Principal,
+    /// Which sort of secret.
+    pub kind: CredentialKind,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it allows.
+    pub scopes: Vec<String>,
+    /// Which mounts it opens.
+    pub audience: Vec<String>,
+    /// When it lapses.
+    pub expires: Option<Micros>,
+    /// When it was revoked, if it was.
+    pub revoked: Option<Micros>,
+    /// Since when.
+    pub created: Micros,
+}
+
+impl Credential {
+    /// Why it lets nobody in at a time; `None` when it does.
+    #[must_use]
+    pub fn dead(&self, now: Micros) -> Option<&'static str> {
+        if self.revoked.is_some() {
+            Some("revoked")
+        } else if self.expires.is_some_and(|expires| now > expires) {
+            Some("expired")
+        } else {
+            None
+        }
+    }
+}
+
+/// A challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Its id.
+    pub challenge: ChallengeId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What the answer proves.
+    pub purpose: ChallengePurpose,
+    /// Who is to answer.
+    pub about: AgentId,
+    /// What is to be signed.
+    pub nonce: String,
+    /// Who asked, as claimed.
+    pub issued_by: String,
+    /// Since when.
+    pub created: Micros,
+    /// The last instant at which an answer counts.
+    pub expires: Micros,
+    /// Whether it was answered.
+    pub answered: Option<bool>,
+}

@@ -1,0 +1,93 @@
+//! What an accepted command gives back: what was decided, and what is shown once.
+
+use chancery_ledger::time::Micros;
+use zeroize::Zeroizing;
+
+use crate::execution::state::{AuditChain, AuditEntry, Mission};
+use crate::identity::state::{Agent, Certificate, Challenge, Credential, Organisation, PublicKeyRow, Tenant};
+use crate::token::state::Token;
+
+/// A secret that is shown once. On a replay of the command that made it, it is gone.
+pub type ShownOnce = Option<Zeroizing<String>>;
+
+/// What an accepted command gives back: the things as they are after it, encrypted fields still encrypted.
+#[derive(Debug)]
+pub enum Output {
+    /// Nothing to say.
+    Done,
+    /// A tenant, and its first API key if it is new.
+    Tenant {
+        /// The tenant.
+        tenant: Tenant,
+        /// Its first API key.
+        api_key: ShownOnce,
+    },
+    /// An organisation.
+    Organisation(Organisation),
+    /// An agent, by registration.
+    Registered(Box<Registered>),
+    /// An agent, changed.
+    Agent(Box<Agent>),
+    /// A challenge.
+    Challenge(Challenge),
+    /// The answer to a challenge.
+    ChallengeAnswered(ChallengeVerdict),
+    /// An API key.
+    ApiKey {
+        /// The credential.
+        credential: Credential,
+        /// The key itself.
+        secret: ShownOnce,
+    },
+    /// A credential, revoked.
+    Credential(Credential),
+    /// A token.
+    Token(Box<Token>),
+    /// A scope check.
+    ScopeCheck {
+        /// Whether it passed.
+        passed: bool,
+        /// Why not, in the order of checking.
+        violations: Vec<String>,
+    },
+    /// A mission.
+    Mission(Mission),
+    /// An audit chain.
+    AuditChain(AuditChain),
+    /// An audit entry, and its chain.
+    AuditEntry {
+        /// The entry.
+        entry: AuditEntry,
+    },
+    /// An audit chain, closed.
+    AuditChainClosed(AuditChain),
+    /// A key, put in place.
+    SigningKey(PublicKeyRow),
+}
+
+/// A registered agent with what came with it.
+#[derive(Debug)]
+pub struct Registered {
+    /// The agent.
+    pub agent: Agent,
+    /// Its organisation's slug.
+    pub organisation_slug: String,
+    /// The certificate of its key.
+    pub certificate: Option<Certificate>,
+    /// Its private key, PKCS#8 PEM.
+    pub private_key_pem: ShownOnce,
+}
+
+/// What an answer to a challenge proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChallengeVerdict {
+    /// The signature answers the challenge.
+    pub passed: bool,
+    /// The certificate is the agent's, and the agent is usable.
+    pub certificate_valid: bool,
+    /// Why not, if not.
+    pub why: Option<&'static str>,
+    /// When it was checked.
+    pub at: Micros,
+}
+

@@ -1,0 +1,148 @@
+//! Why a command is refused: the caller's fault, with a stable code. What the operator must mend is an error instead.
+
+use chancery_ledger::ids::Seq;
+
+/// A command was refused. The code is stable; the sentence says what to do.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Rejection {
+    /// A field holds what it cannot hold.
+    #[error("`{field}`: {why}")]
+    Invalid {
+        /// Its name in the native command.
+        field: &'static str,
+        /// What is wrong, and what is right.
+        why: String,
+    },
+    /// There is no such thing, or it is another tenant's.
+    #[error("there is no such {thing}")]
+    NotFound {
+        /// What sort of thing.
+        thing: &'static str,
+    },
+    /// The credential does not allow it.
+    #[error("the credential lacks the scope `{scope}`")]
+    ScopeMissing {
+        /// The scope needed.
+        scope: &'static str,
+    },
+    /// The tenant is suspended or gone.
+    #[error("the tenant is suspended; ask the operator of this ledger")]
+    TenantSuspended,
+    /// The thing changed since the caller looked.
+    #[error("it was changed by event {actual}, not last by event {expected}; read it again and decide anew")]
+    Conflict {
+        /// The version the caller expected.
+        expected: Seq,
+        /// The version it has.
+        actual: Seq,
+    },
+    /// Another command was sent under the same idempotency key.
+    #[error("the idempotency key was used for another command (event {original}); choose another key")]
+    IdempotencyConflict {
+        /// The first event of that command.
+        original: Seq,
+    },
+    /// Only the root tenant may.
+    #[error("only the root tenant may do this")]
+    NotRoot,
+    /// The name is taken for good.
+    #[error("the slug is taken; choose another")]
+    SlugTaken,
+    /// Another agent holds the name.
+    #[error("the name is taken in {namespace}; choose another")]
+    HandleTaken {
+        /// Where it is to be unique.
+        namespace: String,
+    },
+    /// The agent is gone for good.
+    #[error("the agent is decommissioned, which is for good")]
+    AgentDecommissioned,
+    /// The agent is suspended, expired or gone.
+    #[error("the agent is not usable: {why}")]
+    AgentNotUsable {
+        /// `suspended`, `expired`, `decommissioned`, `organisation_not_active` or `tenant_not_active`.
+        why: &'static str,
+    },
+    /// The mission is over.
+    #[error("the mission is {state}")]
+    MissionEnded {
+        /// In which state.
+        state: &'static str,
+    },
+    /// The mission is another agent's.
+    #[error("the mission is another agent's")]
+    MissionOtherAgent,
+    /// The life asked for is too short or too long.
+    #[error("the life of the token must lie between {min_secs} and {max_secs} seconds from now")]
+    TtlOutOfRange {
+        /// At least.
+        min_secs: i64,
+        /// At most.
+        max_secs: i64,
+    },
+    /// The principal does not hold the scope it would give.
+    #[error("the scope `{scope}` is not held, so it cannot be given")]
+    ScopeNotHeld {
+        /// The first scope missing.
+        scope: String,
+    },
+    /// There is no such scope.
+    #[error("there is no scope `{scope}`")]
+    ScopeUnknown {
+        /// The first unknown one.
+        scope: String,
+    },
+    /// The token is used, revoked or expired.
+    #[error("the token is dead")]
+    TokenDead,
+    /// The mission has an audit chain already.
+    #[error("the mission has an audit chain already")]
+    ChainExists,
+    /// The audit chain takes no more entries.
+    #[error("the audit chain is closed")]
+    ChainClosed,
+    /// The organisation is gone.
+    #[error("the organisation is deleted")]
+    OrganisationDeleted,
+    /// The credential is revoked already.
+    #[error("the credential is revoked")]
+    CredentialRevoked,
+    /// The root tenant would lock itself out.
+    #[error("the root tenant cannot be suspended or deleted")]
+    RootTenant,
+    /// The new key is the one in use.
+    #[error("the key is in use already")]
+    KeyInUse,
+}
+
+impl Rejection {
+    /// The stable code, as DOMAIN section 3 names it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid",
+            Self::NotFound { .. } => "not_found",
+            Self::ScopeMissing { .. } => "scope_missing",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::Conflict { .. } => "conflict",
+            Self::IdempotencyConflict { .. } => "idempotency_conflict",
+            Self::NotRoot => "not_root",
+            Self::SlugTaken => "slug_taken",
+            Self::HandleTaken { .. } => "handle_taken",
+            Self::AgentDecommissioned => "agent_decommissioned",
+            Self::AgentNotUsable { .. } => "agent_not_usable",
+            Self::MissionEnded { .. } => "mission_ended",
+            Self::MissionOtherAgent => "mission_other_agent",
+            Self::TtlOutOfRange { .. } => "ttl_out_of_range",
+            Self::ScopeNotHeld { .. } => "scope_not_held",
+            Self::ScopeUnknown { .. } => "scope_unknown",
+            Self::TokenDead => "token_dead",
+            Self::ChainExists => "chain_exists",
+            Self::ChainClosed => "chain_closed",
+            Self::OrganisationDeleted => "organisation_deleted",
+            Self::CredentialRevoked => "credential_revoked",
+            Self::RootTenant => "root_tenant",
+            Self::KeyInUse => "key_in_use",
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Rows in memory over a view's storage: what is decided and not yet there, or one batch of a worker.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+use chancery_ledger::ids::{Seq, TreeSize};
+
+use super::store::{ViewStore, Writes};
+use super::{Order, Row, Rows, RowsError, RowsMut, Visit, scan_bounds};
+
+/// The batch a worker is reading: every version of every row written in it.
+pub struct Batch<'a> {
+    base: &'a ViewStore,
+    seq: Seq,
+    writes: Writes,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch over a view.
+    #[must_use]
+    pub fn new(base: &'a ViewStore) -> Self {
+        Self { base, seq: Seq(0), writes: Writes::new() }
+    }
+
+    /// What is written from now on is written by this event.
+    pub fn begin(&mut self, seq: Seq) {
+        self.seq = seq;
+    }
+
+    /// Rows written so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// The rows to store.
+    #[must_use]
+    pub fn into_writes(self) -> Writes {
+        self.writes
+    }
+}
+
+impl Rows for Batch<'_> {
+    fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError> {
+        match self.writes.get(key).and_then(|versions| versions.last()) {
+            Some(row) => Ok(Some(row.clone())),
+            None => self.base.row(key),
+        }
+    }
+
+    fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
+        let newest = |versions: &'_ Vec<Row>| versions.last().and_then(|row| row.value.clone());
+        scan_over(self.base, &self.writes, newest, prefix, from, order, visit)
+    }
+}
+
+impl RowsMut for Batch<'_> {
+    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), RowsError> {
+        self.writes.entry(key).or_default().push(Row { seq: self.seq, value: value.map(Bytes::from) });
+        Ok(())
+    }
+}
+
+/// What was decided and may not yet be in the view: the sequencer's side of a view.
+///
+/// Bounded by how far the view's worker is behind; [`prune`](Self::prune) forgets what the view holds itself.
+pub struct Overlay {
+    base: ViewStore,
+    seq: Seq,
+    rows: BTreeMap<Vec<u8>, Row>,
+    /// Keys in the order in which events wrote them.
+    written: VecDeque<(Seq, Vec<u8>)>,
+}
+
+impl Overlay {
+    /// Nothing over a view.
+    #[must_use]
+    pub fn new(base: ViewStore) -> Self {
+        Self { base, seq: Seq(0), rows: BTreeMap::new(), written: VecDeque::new() }
+    }
+
+    /// What is written from now on is written by this event.
+    pub fn begin(&mut self, seq: Seq) {
+        self.seq = seq;
+    }
+
+    /// Forgets the rows of events that the view reflects.
+    pub fn prune(&mut self) {
+        let TreeSize(cursor) = self.base.cursor();
+        while let Some((seq, _)) = self.written.front() {
+            if seq.0 >= cursor {
+                break;
+            }
+            if let Some((_, key)) = self.written.pop_front()
+                && self.rows.get(&key).is_some_and(|row| row.seq.0 < cursor)
+            {
+                self.rows.remove(&key);
+            }
+        }
+    }
+}
+
+impl Rows for Overlay {
+    fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError> {
+        match self.rows.get(key) {
+            Some(row) => Ok(Some(row.clone())),
+            None => self.base.row(key),
+        }
+    }
+
+    fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
+        scan_over(&self.base, &self.rows, |row: &Row| row.value.clone(), prefix, from, order, visit)
+    }
+}
+
+impl RowsMut for Overlay {
+    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), RowsError> {
+        self.written.push_back((self.seq, key.clone()));
+        self.rows.insert(key, Row { seq: self.seq, value: value.map(Bytes::from) });
+        Ok(())
+    }
+}
+
+/// Merges rows in memory over rows on disk, in key order; memory wins.
+fn scan_over<R>(
+    base: &ViewStore, over: &BTreeMap<Vec<u8>, R>, value_of: impl Fn(&R) -> Option<Bytes>, prefix: &[u8],
+    from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>,
+) -> Result<(), RowsError> {
+    let (start, end) = scan_bounds(prefix, from, order);
+    let range = (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded));
+    let mut memory: Vec<(&[u8], Option<Bytes>)> =
+        over.range::<Vec<u8>, _>(range).map(|(key, row)| (&key[prefix.len()..], value_of(row))).collect();
+    if order == Order::Ascending {
+        memory.reverse();
+    }
+    // `memory` is now a stack: its last element is the next in the order asked.
+    let goes_first = |a: &[u8], b: &[u8]| match order {
+        Order::Ascending => a < b,
+        Order::Descending => a > b,
+    };
+    let mut stopped = false;
+    base.scan(prefix, from, order, &mut |key, value| {
+        while let Some((next, _)) = memory.last().filter(|(next, _)| goes_first(next, key)) {
+            let next = *next;
+            if let Some((_, Some(value))) = memory.pop()
+                && visit(next, &value).is_break()
+            {
+                stopped = true;
+                return ControlFlow::Break(());
+            }
+        }
+        let flow = match memory.last().filter(|(next, _)| *next == key) {
+            None => visit(key, value),
+            Some(_) => match memory.pop() {
+                Some((_, Some(newer))) => visit(key, &newer),
+                _ => ControlFlow::Continue(()),
+            },
+        };
+        stopped = flow.is_break();
+        flow
+    })?;
+    while let Some((key, value)) = memory.pop().filter(|_| !stopped) {
+        if let Some(value) = value
+            && visit(key, &value).is_break()
+        {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! State and event to state, one arm per event. No rules here: replay must never be able to refuse the past.
+
+use chancery_ledger::body::Body;
+use chancery_ledger::body::token::TokenIssued;
+use chancery_ledger::event::Event;
+
+use super::state::{
+    CHILDREN, LIVE_BY_MISSION, Revocation, TOKENS, TOKENS_BY_AGENT, TOKENS_BY_MISSION, TOKENS_BY_TENANT, Token,
+    profile_code,
+};
+use crate::rows::{RowsError, RowsMut};
+
+/// Brings the token view forward by one event.
+///
+/// # Errors
+/// [`RowsError`] when the view's storage fails or the view is damaged.
+pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+    match &event.body {
+        Body::TokenIssued(issued) => token_issued(rows, event, issued),
+        Body::TokenUsed(it) => {
+            let token = TOKENS.update(rows, it.token, "a token", |token| token.used = true)?;
+            leave_live(rows, &token)
+        }
+        Body::TokenRevoked(it) => {
+            let token = TOKENS.update(rows, it.token, "a token", |token| {
+                token.revoked = Some(Revocation { at: event.time, reason: it.reason.clone() });
+            })?;
+            leave_live(rows, &token)
+        }
+        // Facts of the log alone: the journal finds them, no row changes.
+        Body::TokenRefused(_) | Body::ScopeChecked(_) => Ok(()),
+        // Other domains' events. That an agent or a mission ended kills tokens by their state, without a row here.
+        Body::LedgerCreated(_)
+        | Body::SigningKeyAdded(_)
+        | Body::SigningKeyRetired(_)
+        | Body::TenantCreated(_)
+        | Body::TenantUpdated(_)
+        | Body::TenantSuspended(_)
+        | Body::TenantResumed(_)
+        | Body::TenantDeleted(_)
+        | Body::OrganisationCreated(_)
+        | Body::MemberInvited(_)
+        | Body::MemberJoined(_)
+        | Body::AgentRegistered(_)
+        | Body::AgentUpdated(_)
+        | Body::AgentSuspended(_)
+        | Body::AgentResumed(_)
+        | Body::AgentDecommissioned(_)
+        | Body::AgentKeyAdded(_)
+        | Body::AgentKeyRevoked(_)
+        | Body::CertificateIssued(_)
+        | Body::CredentialCreated(_)
+        | Body::CredentialRevoked(_)
+        | Body::CredentialsUsed(_)
+        | Body::AuthenticationFailed(_)
+        | Body::ChallengeIssued(_)
+        | Body::ChallengeAnswered(_)
+        | Body::MissionOpened(_)
+        | Body::MissionCompleted(_)
+        | Body::MissionRevoked(_)
+        | Body::AuditChainOpened(_)
+        | Body::AuditEntryAppended(_)
+        | Body::AuditChainClosed(_) => Ok(()),
+    }
+}
+
+fn token_issued(rows: &mut dyn RowsMut, event: &Event, it: &TokenIssued) -> Result<(), RowsError> {
+    let code = profile_code(it.profile);
+    let ordinal = match it.mission {
+        Some(mission) => TOKENS_BY_MISSION.append(rows, (mission, code), &it.token)?,
+        None => 0,
+    };
+    if let Some(agent) = it.agent {
+        TOKENS_BY_AGENT.append(rows, (agent, code), &it.token)?;
+    }
+    if let Some(parent) = it.parent {
+        CHILDREN.append(rows, parent, &it.token)?;
+    }
+    TOKENS_BY_TENANT.append(rows, event.tenant, &it.token)?;
+    if let Some(mission) = it.mission {
+        LIVE_BY_MISSION.put(rows, (mission, code, ordinal), &it.token)?;
+    }
+    TOKENS.put(rows, it.token, &token(event, it, ordinal))
+}
+
+/// The row that issuing makes, at its place in its mission's list.
+#[must_use]
+pub fn token(event: &Event, it: &TokenIssued, ordinal: u64) -> Token {
+    Token {
+        token: it.token,
+        tenant: event.tenant,
+        profile: it.profile,
+        principal: it.principal.clone(),
+        agent: it.agent,
+        mission: it.mission,
+        ordinal,
+        parent: it.parent,
+        depth: it.depth,
+        audience: it.audience.clone(),
+        scopes: it.scopes.clone(),
+        terms: it.terms.clone(),
+        issued: event.time,
+        expires: it.expires,
+        key: it.key,
+        signature: it.signature,
+        snapshot: it.snapshot.clone(),
+        used: false,
+        revoked: None,
+    }
+}
+
+fn leave_live(rows: &mut dyn RowsMut, token: &Token) -> Result<(), RowsError> {
+    match token.mission {
+        Some(mission) => LIVE_BY_MISSION.delete(rows, (mission, profile_code(token.profile), token.ordinal)),
+        None => Ok(()),
+    }
+}

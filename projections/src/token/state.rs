@@ -1,0 +1,90 @@
+//! What the token view knows: rows, and the tables they stand in.
+
+use chancery_ledger::actor::Principal;
+use chancery_ledger::body::field::Signature;
+use chancery_ledger::body::token::Profile;
+use chancery_ledger::ids::{AgentId, KeyId, MissionId, TenantId, TokenId};
+use chancery_ledger::shred::Encrypted;
+use chancery_ledger::time::Micros;
+use serde::{Deserialize, Serialize};
+
+use crate::rows::table::{DenseList, Table};
+
+/// Tokens, by id.
+pub const TOKENS: Table<Token> = Table::new(1);
+/// Tokens of an agent, by agent and profile code.
+pub const TOKENS_BY_AGENT: DenseList<TokenId> = DenseList::new(2);
+/// Tokens of a mission, by mission and profile code.
+pub const TOKENS_BY_MISSION: DenseList<TokenId> = DenseList::new(4);
+/// Tokens derived from a token.
+pub const CHILDREN: DenseList<TokenId> = DenseList::new(6);
+/// Tokens of a tenant.
+pub const TOKENS_BY_TENANT: DenseList<TokenId> = DenseList::new(8);
+/// Tokens of a mission that were not ended by an event, by mission, profile code and ordinal in the mission's list.
+pub const LIVE_BY_MISSION: Table<TokenId> = Table::new(128);
+
+/// The byte that stands for a profile in keys.
+#[must_use]
+pub const fn profile_code(profile: Profile) -> u8 {
+    profile as u8
+}
+
+/// A token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its id.
+    pub token: TokenId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its sort.
+    pub profile: Profile,
+    /// Whose right it is.
+    pub principal: Principal,
+    /// Its agent.
+    pub agent: Option<AgentId>,
+    /// Its mission.
+    pub mission: Option<MissionId>,
+    /// Its place in the mission's list.
+    pub ordinal: u64,
+    /// The token it was derived from.
+    pub parent: Option<TokenId>,
+    /// 0 for a root, else its parent's and one.
+    pub depth: u8,
+    /// Who is to accept it.
+    pub audience: Vec<String>,
+    /// What it allows, in the order asked.
+    pub scopes: Vec<String>,
+    /// `TokenTerms` of `TokenIssued`, under the mission's key.
+    pub terms: Option<Encrypted>,
+    /// Since when.
+    pub issued: Micros,
+    /// The last instant at which it is live.
+    pub expires: Micros,
+    /// The key that signed it.
+    pub key: Option<KeyId>,
+    /// Its signature.
+    pub signature: Option<Signature>,
+    /// The caller's name for its limits.
+    pub snapshot: Option<String>,
+    /// Whether it was marked used.
+    pub used: bool,
+    /// How it was revoked, if it was.
+    pub revoked: Option<Revocation>,
+}
+
+/// How a token was revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// When.
+    pub at: Micros,
+    /// Text of `TokenRevoked`, under the agent's key.
+    pub reason: Option<Encrypted>,
+}
+
+impl Token {
+    /// Whether the token itself is live at a time; its agent, mission and tenant are asked separately.
+    #[must_use]
+    pub fn is_live(&self, now: Micros) -> bool {
+        !self.used && self.revoked.is_none() && now <= self.expires
+    }
+}
