@@ -232,6 +232,9 @@ pub struct RegisterAgent {
     /// When it stops being usable, in microseconds since the epoch.
     #[serde(default)]
     pub valid_until: Option<Micros>,
+    /// Instead of `valid_until`: how many days from its registration it is usable, 1 to 3650.
+    #[serde(default)]
+    pub valid_days: Option<u32>,
     /// Who may use it.
     #[serde(default)]
     pub visibility: Visibility,

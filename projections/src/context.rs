@@ -1,5 +1,6 @@
 //! All that deciding may know of the world: the time, randomness, and the keys. Deciders get it; evolve never does.
 
+use chancery_ledger::actor::Actor;
 use chancery_ledger::body::Kind;
 use chancery_ledger::body::field::Signature;
 use chancery_ledger::codec;
@@ -71,15 +72,33 @@ pub enum ContextError {
 pub struct Context<'a> {
     now: Micros,
     tenant: TenantId,
+    caller: &'a Caller,
     random: &'a mut dyn Random,
     secrets: &'a dyn Secrets,
     made: Vec<NewSecret>,
 }
 
+/// Who sends a command, and from which tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The tenant of the caller's own credential.
+    pub tenant: TenantId,
+    /// Who it is.
+    pub actor: Actor,
+}
+
 impl<'a> Context<'a> {
     /// The world at one instant, for a command of one tenant.
-    pub fn new(now: Micros, tenant: TenantId, random: &'a mut dyn Random, secrets: &'a dyn Secrets) -> Self {
-        Self { now, tenant, random, secrets, made: Vec::new() }
+    pub fn new(
+        now: Micros, tenant: TenantId, caller: &'a Caller, random: &'a mut dyn Random, secrets: &'a dyn Secrets,
+    ) -> Self {
+        Self { now, tenant, caller, random, secrets, made: Vec::new() }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        self.caller
     }
 
     /// The time of the events being decided.

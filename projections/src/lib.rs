@@ -1,4 +1,28 @@
-//! What Chancery's events mean.
+//! What Chancery's events mean: the native commands and their deciders, and the views rebuilt from the log.
+//!
+//! A [`command::Command`] goes to the [`sequencer`], which decides it against rows ([`rows`]) that reflect every command
+//! before it, hands the events to `chancery_ledger::commit`, and answers once they are durable. A [`worker`] per view
+//! follows the commits. Each domain is one room with the same doors: `state` (rows), `decide`, `evolve`, `view`.
+//!
+//! This crate knows no HTTP. The one room that knows vendors' formats is [`lane`].
 
+pub mod b64u;
+pub mod bootstrap;
+pub mod command;
+pub mod context;
+pub mod credential;
+pub mod decide;
+pub mod execution;
+pub mod identity;
+pub mod journal;
+pub mod json;
 pub mod lane;
+pub mod output;
+pub mod rejection;
 pub mod rows;
+pub mod scope;
+pub mod sequencer;
+pub mod token;
+pub mod trust;
+pub mod views;
+pub mod worker;

@@ -72,14 +72,9 @@ pub enum Rejection {
     /// The mission is another agent's.
     #[error("the mission is another agent's")]
     MissionOtherAgent,
-    /// The life asked for is too short or too long.
-    #[error("the life of the token must lie between {min_secs} and {max_secs} seconds from now")]
-    TtlOutOfRange {
-        /// At least.
-        min_secs: i64,
-        /// At most.
-        max_secs: i64,
-    },
+    /// The challenge is unknown, expired or answered.
+    #[error("the challenge is unknown, expired or already answered; ask for a new one")]
+    ChallengeDead,
     /// The principal does not hold the scope it would give.
     #[error("the scope `{scope}` is not held, so it cannot be given")]
     ScopeNotHeld {
@@ -92,9 +87,9 @@ pub enum Rejection {
         /// The first unknown one.
         scope: String,
     },
-    /// The token is used, revoked or expired.
-    #[error("the token is dead")]
-    TokenDead,
+    /// Another mission has that name.
+    #[error("another mission has that name; choose another")]
+    MissionExists,
     /// The mission has an audit chain already.
     #[error("the mission has an audit chain already")]
     ChainExists,
@@ -133,10 +128,10 @@ impl Rejection {
             Self::AgentNotUsable { .. } => "agent_not_usable",
             Self::MissionEnded { .. } => "mission_ended",
             Self::MissionOtherAgent => "mission_other_agent",
-            Self::TtlOutOfRange { .. } => "ttl_out_of_range",
+            Self::ChallengeDead => "challenge_dead",
             Self::ScopeNotHeld { .. } => "scope_not_held",
             Self::ScopeUnknown { .. } => "scope_unknown",
-            Self::TokenDead => "token_dead",
+            Self::MissionExists => "mission_exists",
             Self::ChainExists => "chain_exists",
             Self::ChainClosed => "chain_closed",
             Self::OrganisationDeleted => "organisation_deleted",

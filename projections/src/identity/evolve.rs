@@ -2,7 +2,7 @@
 
 use chancery_ledger::body::Body;
 use chancery_ledger::body::identity::{AgentKeyPurpose, AgentRegistered, AgentUpdated, CertificateIssued};
-use chancery_ledger::body::ledger::{Algorithm, LedgerCreated, Purpose, SigningKeyAdded};
+use chancery_ledger::body::ledger::{LedgerCreated, Purpose, SigningKeyAdded};
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{AgentId, TenantId};
 
@@ -10,7 +10,7 @@ use super::state::{
     AGENT_COUNTS, AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_STATUS, AGENTS_BY_TENANT, Agent, AgentEnd, AgentKey,
     AgentStatus, CERTIFICATES, CHALLENGES, CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, Certificate, Challenge,
     Credential, HANDLES, KEYS, LEDGER, Ledger, MEMBERS, Member, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS,
-    ORGANISATIONS, Organisation, PublicKeyRow, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, Tenant,
+    ORGANISATIONS, Organisation, PublicKeyRow, SEALING_KEY, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, Tenant,
 };
 use crate::rows::{RowsError, RowsMut};
 
@@ -201,6 +201,7 @@ fn ledger_created(rows: &mut dyn RowsMut, event: &Event, created: &LedgerCreated
         tenant: None,
         added: event.time,
     };
+    SEALING_KEY.put(rows, (), &key)?;
     KEYS.append(rows, (), &key)?;
     Ok(())
 }
@@ -214,8 +215,10 @@ fn signing_key_added(rows: &mut dyn RowsMut, event: &Event, added: &SigningKeyAd
         tenant: added.tenant,
         added: event.time,
     };
-    if let (Purpose::OrgCa, Algorithm::Ed25519, Some(tenant)) = (added.purpose, added.algorithm, added.tenant) {
-        ORG_CAS.put(rows, tenant, &key)?;
+    match (added.purpose, added.tenant) {
+        (Purpose::Seal, _) => SEALING_KEY.put(rows, (), &key)?,
+        (Purpose::OrgCa, Some(tenant)) => ORG_CAS.put(rows, tenant, &key)?,
+        (Purpose::OrgCa | Purpose::JwtEddsa | Purpose::JwtRs256, _) => {}
     }
     KEYS.append(rows, (), &key)?;
     Ok(())

@@ -59,6 +59,8 @@ pub const CHALLENGES: Table<Challenge> = Table::new(24);
 pub const ORG_CAS: Table<PublicKeyRow> = Table::new(25);
 /// How many agents of an organisation have a status, by organisation and status code.
 pub const AGENT_COUNTS: Table<u64> = Table::new(26);
+/// The key that seals commits now, under `()`.
+pub const SEALING_KEY: Table<PublicKeyRow> = Table::new(27);
 /// Agents of an organisation that have a status now, by organisation, status code and ordinal in the organisation.
 pub const AGENTS_BY_STATUS: Table<AgentId> = Table::new(128);
 

@@ -5,10 +5,11 @@
 //! log brings it forward again.
 
 use std::ops::{Bound, ControlFlow};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use chancery_ledger::ids::{Seq, TreeSize};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
@@ -27,14 +28,25 @@ const FORMAT_KEY: &[u8] = b"format";
 /// Rows that one batch writes: per key, the versions in the order of their events.
 pub type Writes = std::collections::BTreeMap<Vec<u8>, Vec<Row>>;
 
-/// One view's storage.
+/// One view's storage. Clones share it, and follow when another generation takes its place.
 #[derive(Clone)]
 pub struct ViewStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    generation: ArcSwap<Generation>,
+    cursor: AtomicU64,
+}
+
+/// One database: a view is rebuilt into a new one beside the old, which serves until the new one has caught up.
+struct Generation {
+    number: u64,
     db: Database,
     current: Keyspace,
     past: Keyspace,
     meta: Keyspace,
-    cursor: Arc<AtomicU64>,
 }
 
 impl ViewStore {
@@ -44,40 +56,73 @@ impl ViewStore {
     /// # Errors
     /// [`RowsError::Storage`] when even an empty view cannot be made.
     pub fn open(dir: &Path) -> Result<Self, RowsError> {
-        match Self::try_open(dir) {
-            Ok(Some(view)) => return Ok(view),
+        std::fs::create_dir_all(dir).map_err(fjall::Error::Io)?;
+        let mut numbers = generations(dir)?;
+        let newest = numbers.pop().unwrap_or(0);
+        // What is older was replaced. A rebuild that was cut short lies elsewhere (`next_generation`).
+        for old in numbers {
+            std::fs::remove_dir_all(generation_dir(dir, old)).map_err(fjall::Error::Io)?;
+        }
+        match Generation::open(dir, newest) {
+            Ok(Some(generation)) => return Self::of(dir, generation),
             Ok(None) => tracing::warn!(view = %dir.display(), "view is of another version; rebuilding it from the log"),
             Err(error) => {
                 tracing::warn!(view = %dir.display(), %error, "view cannot be opened; rebuilding it from the log");
             }
         }
-        std::fs::remove_dir_all(dir).map_err(fjall::Error::Io)?;
-        Self::try_open(dir)?.ok_or(RowsError::Missing("a new view's format"))
+        std::fs::remove_dir_all(generation_dir(dir, newest)).map_err(fjall::Error::Io)?;
+        let generation = Generation::open(dir, newest)?.ok_or(RowsError::Missing("a new view's format"))?;
+        Self::of(dir, generation)
     }
 
-    fn try_open(dir: &Path) -> Result<Option<Self>, RowsError> {
-        let db = Database::builder(dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let meta = db.keyspace("meta", options)?;
-        match meta.get(FORMAT_KEY)? {
-            None => meta.insert(FORMAT_KEY, [FORMAT])?,
-            Some(found) if *found == [FORMAT] => {}
-            Some(_) => return Ok(None),
-        }
-        let cursor = meta.get(CURSOR)?.map_or(0, |bytes| read_u64(&bytes));
-        Ok(Some(Self {
-            current: db.keyspace("current", options)?,
-            past: db.keyspace("past", options)?,
-            meta,
-            db,
-            cursor: Arc::new(AtomicU64::new(cursor)),
-        }))
+    /// An empty generation of the same view, to rebuild it into.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when it cannot be made.
+    pub fn next_generation(&self) -> Result<Self, RowsError> {
+        let number = self.generation().number + 1;
+        let building = self.shared.dir.join("building");
+        std::fs::remove_dir_all(&building).or_else(ignore_missing).map_err(fjall::Error::Io)?;
+        let generation = Generation::open(&building, number)?.ok_or(RowsError::Missing("a new view's format"))?;
+        Self::of(&building, generation)
+    }
+
+    /// Puts a rebuilt generation in this one's place, for every clone of this view; the old one is removed at the next
+    /// start. The caller has brought it to the same cursor.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when the rebuilt one cannot be moved to its place.
+    pub fn adopt(&self, rebuilt: Self) -> Result<(), RowsError> {
+        let (number, cursor) = (rebuilt.generation().number, rebuilt.cursor());
+        let building = generation_dir(&rebuilt.shared.dir, number);
+        rebuilt.generation().db.persist(fjall::PersistMode::SyncAll)?;
+        drop(rebuilt);
+        std::fs::rename(building, generation_dir(&self.shared.dir, number)).map_err(fjall::Error::Io)?;
+        let generation =
+            Generation::open(&self.shared.dir, number)?.ok_or(RowsError::Missing("a rebuilt view's format"))?;
+        self.shared.generation.store(Arc::new(generation));
+        self.shared.cursor.store(cursor.0, Ordering::Release);
+        Ok(())
+    }
+
+    fn of(dir: &Path, generation: Generation) -> Result<Self, RowsError> {
+        let cursor = generation.meta.get(CURSOR)?.map_or(0, |bytes| read_u64(&bytes));
+        let shared = Shared {
+            dir: dir.to_owned(),
+            generation: ArcSwap::from_pointee(generation),
+            cursor: AtomicU64::new(cursor),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn generation(&self) -> arc_swap::Guard<Arc<Generation>> {
+        self.shared.generation.load()
     }
 
     /// How far the view has read: the number of events it reflects.
     #[must_use]
     pub fn cursor(&self) -> TreeSize {
-        TreeSize(self.cursor.load(Ordering::Acquire))
+        TreeSize(self.shared.cursor.load(Ordering::Acquire))
     }
 
     /// Writes a batch of rows and moves the cursor, in one atomic write.
@@ -85,50 +130,45 @@ impl ViewStore {
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails; then nothing of the batch is there.
     pub fn apply(&self, writes: Writes, cursor: TreeSize) -> Result<(), RowsError> {
-        let mut batch = self.db.batch();
+        let view = self.generation();
+        let mut batch = view.db.batch();
         for (key, versions) in writes {
             if !is_versioned(&key) {
                 match versions.into_iter().next_back() {
-                    Some(Row { seq, value: Some(value) }) => batch.insert(&self.current, key, stored(seq, Some(&value))),
-                    _ => batch.remove(&self.current, key),
+                    Some(Row { seq, value: Some(value) }) => batch.insert(&view.current, key, stored(seq, Some(&value))),
+                    _ => batch.remove(&view.current, key),
                 }
                 continue;
             }
-            let before = self.current.get(&key)?.map(|bytes| parse(&bytes));
+            let before = view.current.get(&key)?.map(|bytes| parse(&bytes));
             let mut versions = before.into_iter().chain(versions).peekable();
             while let Some(row) = versions.next() {
                 let bytes = stored(row.seq, row.value.as_deref());
                 match versions.peek() {
-                    None => batch.insert(&self.current, key.clone(), bytes),
+                    None => batch.insert(&view.current, key.clone(), bytes),
                     // One event that writes a row twice leaves one version.
                     Some(next) if next.seq == row.seq => {}
-                    Some(_) => batch.insert(&self.past, past_key(&key, row.seq), bytes),
+                    Some(_) => batch.insert(&view.past, past_key(&key, row.seq), bytes),
                 }
             }
         }
-        batch.insert(&self.meta, CURSOR, cursor.0.to_be_bytes());
+        batch.insert(&view.meta, CURSOR, cursor.0.to_be_bytes());
         batch.commit()?;
-        self.cursor.store(cursor.0, Ordering::Release);
-        Ok(())
-    }
-
-    /// Takes every row away and puts the cursor at the log's beginning.
-    ///
-    /// # Errors
-    /// [`RowsError::Storage`] when the storage fails.
-    pub fn clear(&self) -> Result<(), RowsError> {
-        // The cursor first: a crash in between leaves rows that the rebuild writes again, and none that it misses.
-        self.meta.insert(CURSOR, 0u64.to_be_bytes())?;
-        self.cursor.store(0, Ordering::Release);
-        self.current.clear()?;
-        self.past.clear()?;
+        self.shared.cursor.store(cursor.0, Ordering::Release);
         Ok(())
     }
 
     /// The view as it is now, held still for one reader.
     #[must_use]
     pub fn snapshot(&self) -> ViewSnapshot {
-        ViewSnapshot { snapshot: self.db.snapshot(), current: self.current.clone(), past: self.past.clone(), as_of: None }
+        let view = self.generation();
+        ViewSnapshot {
+            snapshot: view.db.snapshot(),
+            current: view.current.clone(),
+            past: view.past.clone(),
+            meta: view.meta.clone(),
+            as_of: None,
+        }
     }
 
     /// Proves what the view says: BLAKE3 over its current rows in key order. Equal for every view that has read the
@@ -137,15 +177,14 @@ impl ViewStore {
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails.
     pub fn digest(&self) -> Result<(TreeSize, [u8; 32]), RowsError> {
-        let snapshot = self.db.snapshot();
-        let cursor = snapshot.get(&self.meta, CURSOR)?.map_or(0, |bytes| read_u64(&bytes));
+        let held = self.snapshot();
         let mut hasher = blake3::Hasher::new_derive_key("chancery 2026 view digest v1");
-        for entry in snapshot.iter(&self.current) {
+        for entry in held.snapshot.iter(&held.current) {
             let (key, value) = entry.into_inner()?;
             hasher.update(&(key.len() as u64).to_be_bytes()).update(&key);
             hasher.update(&(value.len() as u64).to_be_bytes()).update(&value);
         }
-        Ok((TreeSize(cursor), hasher.finalize().into()))
+        Ok((held.cursor()?, hasher.finalize().into()))
     }
 
     /// Bytes the view takes on disk.
@@ -153,19 +192,55 @@ impl ViewStore {
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails.
     pub fn disk_bytes(&self) -> Result<u64, RowsError> {
-        Ok(self.db.disk_space()?)
+        Ok(self.generation().db.disk_space()?)
     }
+}
+
+impl Generation {
+    /// Opens or makes a database; `None` when it is of another version.
+    fn open(dir: &Path, number: u64) -> Result<Option<Self>, RowsError> {
+        let db = Database::builder(generation_dir(dir, number)).cache_size(CACHE_BYTES).worker_threads(1).open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let meta = db.keyspace("meta", options)?;
+        match meta.get(FORMAT_KEY)? {
+            None => meta.insert(FORMAT_KEY, [FORMAT])?,
+            Some(found) if *found == [FORMAT] => {}
+            Some(_) => return Ok(None),
+        }
+        let (current, past) = (db.keyspace("current", options)?, db.keyspace("past", options)?);
+        Ok(Some(Self { number, db, current, past, meta }))
+    }
+}
+
+fn generation_dir(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("generation-{number}"))
+}
+
+/// The numbers of the generations in a directory, ascending.
+fn generations(dir: &Path) -> Result<Vec<u64>, RowsError> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fjall::Error::Io)? {
+        let name = entry.map_err(fjall::Error::Io)?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("generation-")?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// The newest rows, read without holding the view still: for the one who knows what is not yet in them.
 impl Rows for ViewStore {
     fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError> {
-        Ok(self.current.get(key)?.map(|bytes| parse(&bytes)))
+        Ok(self.generation().current.get(key)?.map(|bytes| parse(&bytes)))
     }
 
     fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
         let range = key_range(scan_bounds(prefix, from, order));
-        visit_current(self.current.range::<Vec<u8>, _>(range), prefix.len(), order, &mut |key, row| match row.value {
+        visit_current(self.generation().current.range::<Vec<u8>, _>(range), prefix.len(), order, &mut |key, row| match row.value {
             Some(value) => visit(key, &value),
             None => ControlFlow::Continue(()),
         })
@@ -177,6 +252,7 @@ pub struct ViewSnapshot {
     snapshot: Snapshot,
     current: Keyspace,
     past: Keyspace,
+    meta: Keyspace,
     as_of: Option<Seq>,
 }
 
@@ -186,6 +262,14 @@ impl ViewSnapshot {
     pub fn at(mut self, seq: Seq) -> Self {
         self.as_of = Some(seq);
         self
+    }
+
+    /// How far the view had read when the snapshot was taken.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when the storage fails.
+    pub fn cursor(&self) -> Result<TreeSize, RowsError> {
+        Ok(TreeSize(self.snapshot.get(&self.meta, CURSOR)?.map_or(0, |bytes| read_u64(&bytes))))
     }
 
     fn resolve(&self, key: &[u8], row: Row) -> Result<Option<Row>, RowsError> {

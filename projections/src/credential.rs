@@ -1,0 +1,32 @@
+//! Secrets that let somebody in: how they are made, and what is kept of them.
+
+use chancery_ledger::link::Hash;
+use zeroize::Zeroizing;
+
+use crate::context::{Context, ContextError};
+
+/// What every native API key starts with.
+pub const API_KEY_PREFIX: &str = "chy_";
+
+/// 52 characters of 5 bits each: 260 bits, so a fast hash of it cannot be searched for.
+const SECRET_CHARS: usize = 52;
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Draws a new API key: `chy_` and 52 characters.
+///
+/// # Errors
+/// [`ContextError::Random`].
+pub fn new_api_key(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    let bytes = Zeroizing::new(ctx.random::<SECRET_CHARS>()?);
+    let mut text = Zeroizing::new(String::with_capacity(API_KEY_PREFIX.len() + SECRET_CHARS));
+    text.push_str(API_KEY_PREFIX);
+    // 256 is a multiple of 32, so every character is equally likely.
+    text.extend(bytes.iter().map(|byte| ALPHABET[usize::from(byte % 32)] as char));
+    Ok(text)
+}
+
+/// What the log keeps of a secret, and by which it is looked up.
+#[must_use]
+pub fn secret_hash(secret: &str) -> Hash {
+    Hash(blake3::derive_key("chancery 2026 credential v1", secret.as_bytes()))
+}

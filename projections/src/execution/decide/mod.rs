@@ -1,0 +1,4 @@
+//! State and command to events, one function per command.
+
+pub mod audit;
+pub mod mission;

@@ -1,0 +1,401 @@
+//! Agents: registration, change, suspension, end.
+
+use std::collections::BTreeMap;
+
+use chancery_ledger::body::field::{Changes, JsonText};
+use chancery_ledger::body::identity::{
+    Accountability, AgentDecommissioned, AgentKeyAdded, AgentKeyPurpose, AgentPersonal, AgentRegistered, AgentResumed,
+    AgentSuspended, AgentUpdated, CertificateIssued, EndPersonal, Handle,
+};
+use chancery_ledger::body::ledger::Algorithm;
+use chancery_ledger::body::{Body, Kind};
+use chancery_ledger::ids::{AgentId, KeyId, OrganisationId, TenantId, ThingId};
+use chancery_ledger::keys::{PublicKey, SigningKey};
+use chancery_ledger::time::Micros;
+
+use super::tenant;
+use crate::command::{
+    AgentProfile, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent, ResumeAgent,
+    SuspendAgent, UpdateAgent,
+};
+use crate::context::Context;
+use crate::decide::{Decided, State, Stop, check_len, check_optional, check_slug};
+use crate::identity::state::{
+    AGENTS, Agent, AgentStatus, HANDLES, ORG_CAS, ORGANISATION_SLUGS, Organisation, PublicKeyRow, Standing,
+};
+use crate::lane::orgkernel;
+use crate::lane::orgkernel::certificate::{CertificatePreimage, ca_fingerprint};
+use crate::output::Output;
+use crate::rejection::Rejection;
+use crate::rows::RowsError;
+
+/// Most texts in one list of an agent.
+const LIST_MAX: usize = 64;
+/// Bytes of all keys and values of one map of a profile.
+const MAP_BYTES_MAX: usize = 16 * 1024;
+
+/// An agent of the tenant.
+///
+/// # Errors
+/// [`Rejection::NotFound`] when there is none.
+pub fn find(state: &State<'_>, tenant: TenantId, id: AgentId) -> Result<Agent, Stop> {
+    let found = AGENTS.get(state.identity, id)?.filter(|agent| agent.tenant == tenant);
+    Ok(found.ok_or(Rejection::NotFound { thing: "agent" })?)
+}
+
+/// Checks that an agent may act now: itself, its organisation and its tenant.
+///
+/// # Errors
+/// [`Rejection::AgentNotUsable`] says why not.
+pub fn check_usable(state: &State<'_>, agent: &Agent, now: Micros) -> Result<(), Stop> {
+    if let Some(why) = agent.unusable(now) {
+        return Err(Rejection::AgentNotUsable { why }.into());
+    }
+    if tenant::find(state, agent.tenant)?.standing != Standing::Active {
+        return Err(Rejection::AgentNotUsable { why: "tenant_not_active" }.into());
+    }
+    if tenant::find_organisation(state, agent.tenant, agent.organisation)?.standing != Standing::Active {
+        return Err(Rejection::AgentNotUsable { why: "organisation_not_active" }.into());
+    }
+    Ok(())
+}
+
+/// The tenant's CA: its public row.
+///
+/// # Errors
+/// [`RowsError::Missing`] when the tenant has none, which every tenant has from its beginning.
+pub fn org_ca(state: &State<'_>, tenant: TenantId) -> Result<PublicKeyRow, Stop> {
+    Ok(ORG_CAS.get(state.identity, tenant)?.ok_or(RowsError::Missing("the tenant's CA"))?)
+}
+
+/// Decides [`RegisterAgent`].
+///
+/// # Errors
+/// [`Rejection::HandleTaken`], [`Rejection::OrganisationDeleted`], [`Rejection::NotFound`], [`Rejection::Invalid`].
+pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check(command, ctx.now())?;
+    let tenant = ctx.tenant();
+    let mut events = Vec::new();
+    let (organisation, slug) = organisation(state, command.organisation.as_ref(), ctx, &mut events)?;
+    for handle in &command.handles {
+        let key = (tenant, handle.namespace.as_str(), handle.value.as_str());
+        if HANDLES.get(state.identity, key)?.is_some() {
+            return Err(Rejection::HandleTaken { namespace: handle.namespace.clone() }.into());
+        }
+    }
+    let agent: AgentId = ctx.id()?;
+    let valid_until = match command.valid_days {
+        Some(days) => Some(ctx.now().plus_secs(i64::from(days) * 86_400)),
+        None => command.valid_until,
+    };
+    let owner_hash = match &command.profile.owner {
+        Some(owner) => Some(ctx.keyed_hash("agent owner", owner)?),
+        None => None,
+    };
+    let personal = ctx.encrypt(Kind::AgentRegistered, "personal", agent.subject(), &personal(&command.profile))?;
+    let registered = AgentRegistered {
+        agent,
+        organisation,
+        owner: ctx.caller().actor.principal.clone(),
+        via: command.via.name().to_owned(),
+        name: command.name.clone(),
+        handles: command.handles.iter().map(handle).collect(),
+        kind: command.kind.clone(),
+        semver: command.semver.clone(),
+        capabilities: command.capabilities.clone(),
+        environment: command.environment,
+        owner_hash,
+        actions: Vec::new(),
+        limit: None,
+        accountability: Accountability::default(),
+        valid_until,
+        visibility: command.visibility,
+        disclosure: command.disclosure,
+        personal,
+    };
+    events.push(registered.into());
+    let mut shown = None;
+    let public = match &command.key {
+        KeyChoice::None => None,
+        KeyChoice::Bring(text) => Some(parse_public("key", text)?),
+        KeyChoice::Make => {
+            let key = SigningKey::from_seed(ctx.secret()?);
+            shown = Some(key.to_pkcs8_pem().map_err(|error| crate::context::ContextError::Field(error.to_string()))?);
+            Some(key.public())
+        }
+    };
+    if let Some(public) = public {
+        let key: KeyId = ctx.id()?;
+        let added = AgentKeyAdded {
+            agent,
+            key,
+            purpose: AgentKeyPurpose::Identity,
+            algorithm: Algorithm::Ed25519,
+            public: public.as_bytes().to_vec(),
+        };
+        events.push(added.into());
+        events.push(certify(state, command, agent, key, &public, &slug, valid_until, ctx)?.into());
+    }
+    Ok(Decided::shown(tenant, events, shown))
+}
+
+/// Decides [`UpdateAgent`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::Invalid`].
+pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    let agent = find(state, ctx.tenant(), command.agent)?;
+    if agent.status == AgentStatus::Decommissioned {
+        return Err(Rejection::AgentDecommissioned.into());
+    }
+    let mut changes = Changes::new();
+    if let Some(name) = command.name.as_ref().filter(|name| **name != agent.name) {
+        check_len("name", name, 1, 256)?;
+        changes.insert("name".into(), json(name));
+    }
+    if let Some(semver) = command.semver.as_ref().filter(|semver| Some(*semver) != agent.semver.as_ref()) {
+        check_len("semver", semver, 1, 64)?;
+        changes.insert("semver".into(), json(semver));
+    }
+    if let Some(capabilities) = command.capabilities.as_ref().filter(|list| **list != agent.capabilities) {
+        check_list("capabilities", capabilities)?;
+        changes.insert("capabilities".into(), json(capabilities));
+    }
+    if let Some(environment) = command.environment.filter(|environment| *environment != agent.environment) {
+        changes.insert("environment".into(), json(&environment));
+    }
+    let personal = match &command.profile {
+        None => None,
+        Some(profile) => {
+            check_profile(profile)?;
+            let value = personal(profile);
+            let place = if agent.personal_updated { Kind::AgentUpdated } else { Kind::AgentRegistered };
+            let before: Option<AgentPersonal> = ctx.open(place, "personal", &agent.personal)?;
+            if before.as_ref() == Some(&value) {
+                None
+            } else {
+                Some(ctx.encrypt(Kind::AgentUpdated, "personal", agent.agent.subject(), &value)?)
+            }
+        }
+    };
+    if changes.is_empty() && personal.is_none() {
+        return Ok(unchanged(agent));
+    }
+    let event = AgentUpdated { agent: agent.agent, changes, personal };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Decides [`SuspendAgent`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::Invalid`].
+pub fn suspend(state: &State<'_>, command: &SuspendAgent, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check_optional("reason", command.reason.as_deref(), 500)?;
+    let agent = find(state, ctx.tenant(), command.agent)?;
+    match agent.status {
+        AgentStatus::Decommissioned => Err(Rejection::AgentDecommissioned.into()),
+        AgentStatus::Suspended => Ok(unchanged(agent)),
+        AgentStatus::Active => {
+            let reason = match &command.reason {
+                Some(reason) => Some(ctx.encrypt(Kind::AgentSuspended, "reason", agent.agent.subject(), reason)?),
+                None => None,
+            };
+            let event = AgentSuspended { agent: agent.agent, cause: None, reason };
+            Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+        }
+    }
+}
+
+/// Decides [`ResumeAgent`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::Invalid`].
+pub fn resume(state: &State<'_>, command: &ResumeAgent, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check_optional("reason", command.reason.as_deref(), 500)?;
+    let agent = find(state, ctx.tenant(), command.agent)?;
+    match agent.status {
+        AgentStatus::Decommissioned => Err(Rejection::AgentDecommissioned.into()),
+        AgentStatus::Active => Ok(unchanged(agent)),
+        AgentStatus::Suspended => {
+            let reason = match &command.reason {
+                Some(reason) => Some(ctx.encrypt(Kind::AgentResumed, "reason", agent.agent.subject(), reason)?),
+                None => None,
+            };
+            let event = AgentResumed { agent: agent.agent, cause: None, reason };
+            Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+        }
+    }
+}
+
+/// Decides [`DecommissionAgent`]. Execution tokens die by the agent's state; they need no event of their own.
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::Invalid`].
+pub fn decommission(state: &State<'_>, command: &DecommissionAgent, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check_optional("by", command.by.as_deref(), 64)?;
+    check_optional("reason", command.reason.as_deref(), 500)?;
+    let agent = find(state, ctx.tenant(), command.agent)?;
+    if agent.status == AgentStatus::Decommissioned {
+        return Err(Rejection::AgentDecommissioned.into());
+    }
+    let personal = EndPersonal { by: command.by.clone(), reason: command.reason.clone() };
+    let personal = ctx.encrypt(Kind::AgentDecommissioned, "personal", agent.agent.subject(), &personal)?;
+    let event = AgentDecommissioned { agent: agent.agent, cause: command.cause, personal };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Reads 64 hexadecimal digits of an Ed25519 public key.
+///
+/// # Errors
+/// [`Rejection::Invalid`] when it is none.
+pub fn parse_public(field: &'static str, text: &str) -> Result<PublicKey, Rejection> {
+    let parsed = hex::decode(text).ok().and_then(|bytes| PublicKey::from_slice(&bytes));
+    parsed.ok_or_else(|| Rejection::Invalid {
+        field,
+        why: "must be the 64 hexadecimal digits of an Ed25519 public key".into(),
+    })
+}
+
+fn check(command: &RegisterAgent, now: Micros) -> Result<(), Rejection> {
+    check_len("name", &command.name, 1, 256)?;
+    check_optional("kind", command.kind.as_deref(), 64)?;
+    check_optional("semver", command.semver.as_deref(), 64)?;
+    check_list("capabilities", &command.capabilities)?;
+    check_profile(&command.profile)?;
+    if command.handles.len() > 8 {
+        return Err(Rejection::Invalid { field: "handles", why: "at most 8".into() });
+    }
+    for handle in &command.handles {
+        check_len("handles.namespace", &handle.namespace, 1, 128)?;
+        check_len("handles.value", &handle.value, 1, 256)?;
+    }
+    if command.valid_until.is_some() && command.valid_days.is_some() {
+        return Err(Rejection::Invalid { field: "valid_days", why: "give it or `valid_until`, not both".into() });
+    }
+    if command.valid_days.is_some_and(|days| !(1..=3650).contains(&days)) {
+        return Err(Rejection::Invalid { field: "valid_days", why: "must be 1 to 3650".into() });
+    }
+    if command.valid_until.is_some_and(|until| until <= now) {
+        return Err(Rejection::Invalid { field: "valid_until", why: "must lie in the future".into() });
+    }
+    Ok(())
+}
+
+fn check_list(field: &'static str, list: &[String]) -> Result<(), Rejection> {
+    if list.len() > LIST_MAX {
+        return Err(Rejection::Invalid { field, why: format!("at most {LIST_MAX}") });
+    }
+    list.iter().try_for_each(|text| check_len(field, text, 1, 128))
+}
+
+fn check_profile(profile: &AgentProfile) -> Result<(), Rejection> {
+    check_optional("profile.email", profile.email.as_deref(), 320)?;
+    check_optional("profile.owner", profile.owner.as_deref(), 256)?;
+    check_optional("profile.issued_by", profile.issued_by.as_deref(), 64)?;
+    check_optional("profile.purpose", profile.purpose.as_deref(), 256)?;
+    check_optional("profile.description", profile.description.as_deref(), 4096)?;
+    let maps = [
+        ("profile.metadata", &profile.metadata),
+        ("profile.labels", &profile.labels),
+        ("profile.annotations", &profile.annotations),
+    ];
+    for (field, map) in maps {
+        let bytes: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > MAP_BYTES_MAX {
+            return Err(Rejection::Invalid { field, why: format!("at most {MAP_BYTES_MAX} bytes in all") });
+        }
+    }
+    Ok(())
+}
+
+/// The organisation to register in, made in the same commit when its slug is new.
+fn organisation(
+    state: &State<'_>, wanted: Option<&OrganisationRef>, ctx: &mut Context<'_>, events: &mut Vec<Body>,
+) -> Result<(OrganisationId, String), Stop> {
+    let tenant = ctx.tenant();
+    let usable = |organisation: Organisation| match organisation.standing {
+        Standing::Deleted => Err(Stop::from(Rejection::OrganisationDeleted)),
+        Standing::Active | Standing::Suspended => Ok((organisation.organisation, organisation.slug)),
+    };
+    match wanted {
+        None => {
+            let default = tenant::find(state, tenant)?.default_organisation;
+            let id = default.ok_or(Rejection::NotFound { thing: "organisation" })?;
+            usable(tenant::find_organisation(state, tenant, id)?)
+        }
+        Some(OrganisationRef::Id(id)) => usable(tenant::find_organisation(state, tenant, *id)?),
+        Some(OrganisationRef::Slug(slug)) => {
+            check_slug("organisation", slug)?;
+            match ORGANISATION_SLUGS.get(state.identity, (tenant, slug.as_str()))? {
+                Some(id) => usable(tenant::find_organisation(state, tenant, id)?),
+                None => {
+                    let created = tenant::new_organisation(slug, slug, ctx)?;
+                    let id = created.organisation;
+                    events.push(created.into());
+                    Ok((id, slug.clone()))
+                }
+            }
+        }
+    }
+}
+
+/// The certificate of a new agent's key, over the preimage of contracts/orgkernel.md section 4.
+#[expect(clippy::too_many_arguments, reason = "these are what a certificate certifies")]
+fn certify(
+    state: &State<'_>, command: &RegisterAgent, agent: AgentId, key: KeyId, public: &PublicKey, slug: &str,
+    valid_until: Option<Micros>, ctx: &mut Context<'_>,
+) -> Result<CertificateIssued, Stop> {
+    let ca = org_ca(state, ctx.tenant())?;
+    let issued_by = command.profile.issued_by.clone().unwrap_or_else(|| slug.to_owned());
+    let ca_public = <[u8; 32]>::try_from(ca.public.as_slice()).map_err(|_| RowsError::Missing("the tenant's CA"))?;
+    let preimage = CertificatePreimage {
+        agent_id: &orgkernel::ids::render_agent(agent),
+        agent_name: &command.name,
+        org_id: slug,
+        issued_by: &issued_by,
+        public_key: public.as_bytes(),
+        ca_fingerprint: &ca_fingerprint(&ca_public),
+        issued_at: ctx.now(),
+        valid_until,
+    }
+    .canonical();
+    let signature = ctx.sign_as_ca(preimage.as_bytes())?.ok_or(RowsError::Missing("the tenant's CA key"))?;
+    Ok(CertificateIssued {
+        agent,
+        key,
+        ca_key: ca.key,
+        agent_name: command.name.clone(),
+        organisation_slug: slug.to_owned(),
+        issued_by: ctx.encrypt(Kind::CertificateIssued, "issued_by", agent.subject(), &issued_by)?,
+        issued: ctx.now(),
+        valid_until,
+        signature,
+    })
+}
+
+fn handle(claim: &HandleClaim) -> Handle {
+    Handle { namespace: claim.namespace.clone(), value: claim.value.clone() }
+}
+
+fn personal(profile: &AgentProfile) -> AgentPersonal {
+    let map = |map: &BTreeMap<String, String>| map.clone();
+    AgentPersonal {
+        email: profile.email.clone(),
+        owner: profile.owner.clone(),
+        issued_by: profile.issued_by.clone(),
+        purpose: profile.purpose.clone(),
+        description: profile.description.clone(),
+        metadata: map(&profile.metadata),
+        labels: map(&profile.labels),
+        annotations: map(&profile.annotations),
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> JsonText {
+    // Texts, lists of texts and unit enums always have JSON.
+    serde_json::to_string(value).map_or_else(|_| JsonText::null(), JsonText)
+}
+
+fn unchanged(agent: Agent) -> Decided {
+    Decided::unchanged(Output::Agent(Box::new(agent)))
+}

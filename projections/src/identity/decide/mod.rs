@@ -1,0 +1,7 @@
+//! State and command to events, one function per command.
+
+pub mod agent;
+pub mod challenge;
+pub mod credential;
+pub mod ledger;
+pub mod tenant;

@@ -1,0 +1,7 @@
+//! Tokens: rights of limited scope and life, and whether a use lies within them.
+
+pub mod decide;
+pub mod evolve;
+pub mod scope;
+pub mod state;
+pub mod view;
