@@ -10,13 +10,13 @@
 pub mod actor;
 pub mod body;
 pub mod codec;
-//pub mod commit;
+pub mod commit;
 pub mod event;
 //pub mod export;
 pub mod ids;
-//pub mod keys;
-//pub mod keystore;
-//pub mod last_checkpoint;
+pub mod keys;
+pub mod keystore;
+pub mod last_checkpoint;
 pub mod link;
 pub mod shred;
 pub mod store;

@@ -1,0 +1,1 @@
+//! Inclusion and consistency proofs; the C2SP `tlog-proof`.
