@@ -79,15 +79,14 @@ pub struct Registered {
 }
 
 /// What an answer to a challenge proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChallengeVerdict {
     /// The signature answers the challenge.
     pub passed: bool,
     /// The certificate is the agent's, and the agent is usable.
     pub certificate_valid: bool,
     /// Why not, if not.
-    pub why: Option<&'static str>,
+    pub why: Option<String>,
     /// When it was checked.
     pub at: Micros,
 }
-

@@ -9,10 +9,7 @@ use chancery_ledger::body::identity::{
     MemberRole, SpendingLimit, Visibility,
 };
 use chancery_ledger::body::ledger::{Algorithm, Purpose};
-use chancery_ledger::ids::{
-    AgentId, ChallengeId, CredentialId, KeyId, LedgerId, MemberId, OrganisationId, TenantId,
-};
-use chancery_ledger::link::Hash;
+use chancery_ledger::ids::{AgentId, ChallengeId, CredentialId, KeyId, LedgerId, MemberId, OrganisationId, TenantId};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};

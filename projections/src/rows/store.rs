@@ -135,7 +135,9 @@ impl ViewStore {
         for (key, versions) in writes {
             if !is_versioned(&key) {
                 match versions.into_iter().next_back() {
-                    Some(Row { seq, value: Some(value) }) => batch.insert(&view.current, key, stored(seq, Some(&value))),
+                    Some(Row { seq, value: Some(value) }) => {
+                        batch.insert(&view.current, key, stored(seq, Some(&value)))
+                    }
                     _ => batch.remove(&view.current, key),
                 }
                 continue;
@@ -221,7 +223,7 @@ fn generations(dir: &Path) -> Result<Vec<u64>, RowsError> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(fjall::Error::Io)? {
         let name = entry.map_err(fjall::Error::Io)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("generation-")?.parse().ok());
+        let number: Option<u64> = name.to_str().and_then(|name| name.strip_prefix("generation-")?.parse().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();
@@ -240,9 +242,11 @@ impl Rows for ViewStore {
 
     fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
         let range = key_range(scan_bounds(prefix, from, order));
-        visit_current(self.generation().current.range::<Vec<u8>, _>(range), prefix.len(), order, &mut |key, row| match row.value {
-            Some(value) => visit(key, &value),
-            None => ControlFlow::Continue(()),
+        visit_current(self.generation().current.range::<Vec<u8>, _>(range), prefix.len(), order, &mut |key, row| {
+            match row.value {
+                Some(value) => visit(key, &value),
+                None => ControlFlow::Continue(()),
+            }
         })
     }
 }

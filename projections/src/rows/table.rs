@@ -33,8 +33,22 @@ macro_rules! id_keys {
 }
 
 id_keys!(
-    AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, ExecutionId, KeyId, LedgerId,
-    MemberId, MissionId, OrganisationId, SessionId, TenantId, TokenId
+    AgentId,
+    ApprovalId,
+    AuditChainId,
+    AuditEntryId,
+    ChallengeId,
+    ClientId,
+    CredentialId,
+    ExecutionId,
+    KeyId,
+    LedgerId,
+    MemberId,
+    MissionId,
+    OrganisationId,
+    SessionId,
+    TenantId,
+    TokenId
 );
 
 impl Key for u64 {

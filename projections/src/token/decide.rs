@@ -194,7 +194,8 @@ pub fn check_scope(state: &State<'_>, command: &CheckScope, ctx: &mut Context<'_
     let Some(token) = TOKENS.get(state.token, command.token)?.filter(|token| token.tenant == ctx.tenant()) else {
         return Ok(Decided::unchanged(Output::ScopeCheck { passed: false, violations: dead() }));
     };
-    let violations = if is_live(state, &token, ctx)? { violations(state, command, &token, &params, ctx)? } else { dead() };
+    let violations =
+        if is_live(state, &token, ctx)? { violations(state, command, &token, &params, ctx)? } else { dead() };
     let owner = token.mission.map_or(token.tenant.subject(), ThingId::subject);
     let checked = ScopeChecked {
         token: token.token,

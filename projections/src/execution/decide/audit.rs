@@ -103,13 +103,8 @@ pub fn close(state: &State<'_>, command: &CloseAuditChain, ctx: &mut Context<'_>
         return Err(Rejection::ChainClosed.into());
     }
     let (layer, event) = TERMINAL;
-    let words = Words {
-        layer: fixed_layer(layer),
-        event,
-        agent: &chain.agent_text,
-        mission: &chain.mission_text,
-        token: None,
-    };
+    let words =
+        Words { layer: fixed_layer(layer), event, agent: &chain.agent_text, mission: &chain.mission_text, token: None };
     let last = entry(&Place::after(&chain), &words, &terminal_data(&render_chain(chain.chain)), ctx)?;
     let closed = AuditChainClosed { chain: chain.chain, entries: last.sequence + 1, head: last.entry_hash };
     Ok(Decided::facts(ctx.tenant(), vec![last.into(), closed.into()]))
@@ -138,9 +133,7 @@ struct Words<'a> {
     token: Option<&'a str>,
 }
 
-fn entry(
-    place: &Place, words: &Words<'_>, data: &Members, ctx: &mut Context<'_>,
-) -> Result<AuditEntryAppended, Stop> {
+fn entry(place: &Place, words: &Words<'_>, data: &Members, ctx: &mut Context<'_>) -> Result<AuditEntryAppended, Stop> {
     let id: AuditEntryId = ctx.id()?;
     let entry_hash = EntryPreimage {
         entry_id: &render_entry(id),

@@ -18,7 +18,9 @@ use crate::command::{CreateOrganisation, CreateTenant, DeleteTenant, ResumeTenan
 use crate::context::Context;
 use crate::credential::{new_api_key, secret_hash};
 use crate::decide::{Decided, State, Stop, check_len, check_optional, check_slug};
-use crate::identity::state::{ORGANISATION_SLUGS, ORGANISATIONS, Organisation, Standing, TENANT_SLUGS, TENANTS, Tenant};
+use crate::identity::state::{
+    ORGANISATION_SLUGS, ORGANISATIONS, Organisation, Standing, TENANT_SLUGS, TENANTS, Tenant,
+};
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
@@ -144,9 +146,7 @@ pub fn suspend(state: &State<'_>, command: &SuspendTenant, ctx: &mut Context<'_>
 pub fn resume(state: &State<'_>, command: &ResumeTenant, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     let tenant = administered(state, command.tenant, ctx)?;
     match tenant.standing {
-        Standing::Suspended => {
-            Ok(Decided::facts(tenant.tenant, vec![TenantResumed { tenant: tenant.tenant }.into()]))
-        }
+        Standing::Suspended => Ok(Decided::facts(tenant.tenant, vec![TenantResumed { tenant: tenant.tenant }.into()])),
         Standing::Active => Ok(unchanged(tenant)),
         Standing::Deleted => Err(Rejection::NotFound { thing: "tenant" }.into()),
     }

@@ -186,8 +186,7 @@ impl Default for ChainVerifier {
 /// # Source
 /// contracts/orgkernel.md, section 8, "`verify_integrity`".
 pub fn verify_chain<'a>(
-    entries: impl IntoIterator<Item = StoredEntry<'a>>,
-    head_hash: &[u8; 32],
+    entries: impl IntoIterator<Item = StoredEntry<'a>>, head_hash: &[u8; 32],
 ) -> Result<(), ChainFault> {
     let mut verifier = ChainVerifier::new();
     for entry in entries {

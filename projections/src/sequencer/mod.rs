@@ -1,0 +1,304 @@
+//! The one writer: queue, decide, evolve, hand to `ledger::commit`, answer.
+//!
+//! Two threads. The decider takes what waits, decides each command against rows that reflect every command before it,
+//! and gathers a group for as long as the committer is busy with the one before. The committer links, seals and makes
+//! durable, tells the views' workers, and only then answers everybody in the group: also those whose answer needed no
+//! event, because it may rest on events before it.
+//!
+//! A commit that fails stops all writing for good: what waits and what comes later gets [`SubmitError::Stopped`].
+//! The same goes for a panic in either thread, because dropping an unanswered command answers it so.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::Bytes;
+use chancery_ledger::body::Kind;
+use chancery_ledger::ids::{Seq, TenantId, TreeSize};
+use chancery_ledger::link::Hash;
+use chancery_ledger::store::LogStore;
+use chancery_ledger::time::Micros;
+use crossbeam_channel::Sender;
+use tokio::sync::{Semaphore, oneshot, watch};
+use uuid::Uuid;
+
+use crate::command::Command;
+use crate::context::Caller;
+use crate::origin::Origin;
+use crate::output::Output;
+use crate::rejection::Rejection;
+
+/// Why writing stopped, when it was asked to.
+const STOPPED_ON_REQUEST: &str = "the daemon is shutting down";
+/// Why writing stopped, when nobody said so.
+const STOPPED_UNEXPECTEDLY: &str = "the sequencer ended unexpectedly; see the trace, and restart the daemon";
+
+/// A command and what came with it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The tenant it is for.
+    pub tenant: TenantId,
+    /// Who sends it.
+    pub caller: Caller,
+    /// What is asked.
+    pub command: Command,
+    /// The caller's key, when the command is to happen once: 1 to 255 bytes.
+    pub idempotency_key: Option<String>,
+    /// The version the caller last saw of the thing that the command is about.
+    pub if_match: Option<Seq>,
+    /// What the events share with others of the same undertaking; drawn if absent.
+    pub correlation: Option<Uuid>,
+    /// Where it came from.
+    pub origin: Option<Origin>,
+}
+
+impl Request {
+    /// A command of a tenant, with nothing beside it.
+    #[must_use]
+    pub fn new(tenant: TenantId, caller: Caller, command: impl Into<Command>) -> Self {
+        let command = command.into();
+        Self { tenant, caller, command, idempotency_key: None, if_match: None, correlation: None, origin: None }
+    }
+}
+
+/// What became of a command. It is durable, and so is everything it was decided on.
+#[derive(Debug)]
+pub struct Receipt {
+    /// Its events, in order; none if nothing had to change.
+    pub events: Vec<Recorded>,
+    /// The size of the log that `seal` signs: with the events, or the newest when there are none.
+    pub size: TreeSize,
+    /// The seal over them: a signed checkpoint.
+    pub seal: Bytes,
+    /// What is answered.
+    pub answer: Result<Output, Rejection>,
+    /// Whether this is the answer to an earlier command under the same idempotency key: no new event, things as they
+    /// are today, no secret.
+    pub replayed: bool,
+}
+
+/// An event that was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its position.
+    pub seq: Seq,
+    /// When it was decided.
+    pub time: Micros,
+    /// What happened.
+    pub kind: Kind,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// A command was not decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too many wait.
+    #[error("too many commands wait; try again in {retry_after_secs} s")]
+    Busy {
+        /// When to try again.
+        retry_after_secs: u32,
+    },
+    /// Nothing is written any more. Whether a command that was waiting happened is unknown until the log is read again.
+    #[error("writing has stopped: {why}")]
+    Stopped {
+        /// Why.
+        why: String,
+    },
+    /// Views or keys could not be read for this command; nothing was decided.
+    #[error("the command could not be decided: {why}")]
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Where commands go in. Clones share it.
+#[derive(Clone)]
+pub struct Sequencer {
+    shared: Arc<Shared>,
+    jobs: Sender<Message>,
+}
+
+/// How writing goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Commands that wait to be decided.
+    pub waiting: usize,
+    /// How many may.
+    pub waiting_max: usize,
+    /// Events that are durable.
+    pub durable: TreeSize,
+    /// Why writing stopped, if it did.
+    pub stopped: Option<String>,
+    /// What was done since the start.
+    pub counts: Counts,
+}
+
+/// What was done since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Commands answered.
+    pub commands: u64,
+    /// Of these, refused.
+    pub refused: u64,
+    /// Of these, answers given again under an idempotency key.
+    pub replayed: u64,
+    /// Events recorded.
+    pub events: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Time spent in commits, in microseconds.
+    pub commit_micros: u64,
+}
+
+impl Sequencer {
+    /// Hands in a command; never waits.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`] when too many wait, [`SubmitError::Stopped`] when nothing is written any more.
+    pub fn submit(&self, request: Request) -> Result<Pending, SubmitError> {
+        match self.shared.room.try_acquire() {
+            Ok(permit) => {
+                permit.forget();
+                self.hand_in(request)
+            }
+            Err(tokio::sync::TryAcquireError::NoPermits) => Err(SubmitError::Busy { retry_after_secs: 1 }),
+            Err(tokio::sync::TryAcquireError::Closed) => Err(self.shared.stopped()),
+        }
+    }
+
+    /// Hands in a command as soon as there is room for it.
+    ///
+    /// # Errors
+    /// [`SubmitError::Stopped`] when nothing is written any more.
+    pub async fn submit_when_free(&self, request: Request) -> Result<Pending, SubmitError> {
+        match self.shared.room.acquire().await {
+            Ok(permit) => {
+                permit.forget();
+                self.hand_in(request)
+            }
+            Err(_) => Err(self.shared.stopped()),
+        }
+    }
+
+    /// Hands in a command for which room was taken; the decider gives the room back.
+    fn hand_in(&self, request: Request) -> Result<Pending, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Message::Job(Box::new(Job { request, reply }));
+        self.jobs.send(job).map_err(|_| self.shared.stopped())?;
+        Ok(Pending { answer, shared: self.shared.clone() })
+    }
+
+    /// What a reader may already know: a view that reflects a log of this size reflects every answer given so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> TreeSize {
+        self.shared.log.size()
+    }
+
+    /// The size of the durable log, as it grows.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<TreeSize> {
+        self.shared.durable.subscribe()
+    }
+
+    /// How writing goes.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+}
+
+/// An answer to come.
+#[derive(Debug)]
+pub struct Pending {
+    answer: oneshot::Receiver<Result<Receipt, SubmitError>>,
+    shared: Arc<Shared>,
+}
+
+impl Pending {
+    /// Waits for the answer, outside of any async runtime.
+    ///
+    /// # Errors
+    /// As the future's.
+    pub fn wait(self) -> Result<Receipt, SubmitError> {
+        self.answer.blocking_recv().unwrap_or_else(|_| Err(self.shared.stopped()))
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Receipt, SubmitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer).poll(cx).map(|answer| answer.unwrap_or_else(|_| Err(self.shared.stopped())))
+    }
+}
+
+/// What goes to the decider.
+enum Message {
+    Job(Box<Job>),
+    Stop,
+}
+
+/// A command and where its answer goes. Dropping it answers [`SubmitError::Stopped`].
+struct Job {
+    request: Request,
+    reply: oneshot::Sender<Result<Receipt, SubmitError>>,
+}
+
+/// What submitters, decider and committer share.
+struct Shared {
+    log: Arc<dyn LogStore>,
+    /// One permit for each command that may wait. The channel itself is unbounded, because only such a one drops what
+    /// it holds when its receiver goes; this bounds it.
+    room: Semaphore,
+    waiting_max: usize,
+    durable: watch::Sender<TreeSize>,
+    stopped: OnceLock<String>,
+    commands: AtomicU64,
+    refused: AtomicU64,
+    replayed: AtomicU64,
+    events: AtomicU64,
+    commits: AtomicU64,
+    commit_micros: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Lets nothing more in, for the first reason given.
+    fn stop(&self, why: &str) {
+        if self.stopped.set(why.to_owned()).is_ok() && why != STOPPED_ON_REQUEST {
+            tracing::error!(why, "writing has stopped for good; reads go on");
+        }
+        self.room.close();
+    }
+
+    fn stopped(&self) -> SubmitError {
+        let why = self.stopped.get().map_or(STOPPED_UNEXPECTEDLY, String::as_str);
+        SubmitError::Stopped { why: why.to_owned() }
+    }
+
+    fn status(&self) -> Status {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Status {
+            waiting: self.waiting_max.saturating_sub(self.room.available_permits()),
+            waiting_max: self.waiting_max,
+            durable: self.log.size(),
+            stopped: self.stopped.get().cloned(),
+            counts: Counts {
+                commands: read(&self.commands),
+                refused: read(&self.refused),
+                replayed: read(&self.replayed),
+                events: read(&self.events),
+                commits: read(&self.commits),
+                commit_micros: read(&self.commit_micros),
+            },
+        }
+    }
+}
