@@ -22,10 +22,58 @@ use crate::tree::{Frontier, leaf_hash};
 /// Most events in one commit: bounds memory and the time one flush covers.
 pub const GROUP_EVENTS_MAX: usize = 4096;
 
+/// Numbered events, each with its body's bytes: what one commit is to make durable. That a body can be stored is known
+/// before it is part of a group, so that one command's body never costs another its commit.
+#[derive(Debug, Default)]
+pub struct Numbered {
+    events: Vec<Event>,
+    bodies: Vec<Bytes>,
+    body_bytes: usize,
+}
+
+impl Numbered {
+    /// Adds an event after the others.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`] when its body is larger than bodies may be; the group is as before.
+    pub fn push(&mut self, event: Event) -> Result<(), CodecError> {
+        let body = Bytes::from(event.body.encode(&event.prelude)?);
+        self.body_bytes += body.len();
+        self.bodies.push(body);
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Takes away all but the first `len` events.
+    pub fn truncate(&mut self, len: usize) {
+        self.events.truncate(len);
+        self.body_bytes -= self.bodies.drain(len.min(self.bodies.len())..).map(|body| body.len()).sum::<usize>();
+    }
+
+    /// The events, in log order.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Bytes of all bodies.
+    #[must_use]
+    pub const fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// The event at a position, if it is of this group.
+    #[must_use]
+    pub fn event(&self, seq: Seq) -> Option<&Event> {
+        let first = self.events.first()?.seq.0;
+        self.events.get(usize::try_from(seq.0.checked_sub(first)?).ok()?)
+    }
+}
+
 /// A durable group of events. Nothing but [`Committer::commit`] makes one.
 #[derive(Debug)]
 pub struct Commit {
-    events: Vec<Event>,
+    group: Arc<Numbered>,
     hashes: Vec<Hash>,
     seal: Seal,
 }
@@ -34,13 +82,19 @@ impl Commit {
     /// The events, in log order; never empty.
     #[must_use]
     pub fn events(&self) -> &[Event] {
-        &self.events
+        &self.group.events
+    }
+
+    /// Bytes of all bodies.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.group.body_bytes
     }
 
     /// The hash of one of the events.
     #[must_use]
     pub fn hash(&self, seq: Seq) -> Option<Hash> {
-        let first = self.events.first()?.seq.0;
+        let first = self.events().first()?.seq.0;
         self.hashes.get(usize::try_from(seq.0.checked_sub(first)?).ok()?).copied()
     }
 
@@ -57,17 +111,9 @@ impl Commit {
     }
 }
 
-/// A group was not committed. Except for [`CommitError::Body`], nothing may be written any more.
+/// A group was not committed, and nothing may be written any more.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// A body is larger than bodies may be; the group was not written and others can be.
-    #[error("event {seq} cannot be stored: {source}")]
-    Body {
-        /// The event.
-        seq: Seq,
-        /// Why.
-        source: CodecError,
-    },
     /// The disk failed, or another process wrote to the log.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -207,36 +253,33 @@ impl Committer {
     /// the next by the new one.
     ///
     /// # Errors
-    /// [`CommitError`]; after any but [`CommitError::Body`] the log's end on disk is unknown, and every later call
-    /// fails too.
+    /// [`CommitError`]; the log's end on disk is then unknown, and the committer must not be used again.
     ///
     /// # Panics
-    /// When the events do not continue the log: a group that was numbered wrongly must never be signed.
-    pub fn commit(&mut self, events: Vec<Event>) -> Result<Commit, CommitError> {
+    /// When the group is empty or does not continue the log: one that was numbered wrongly must never be signed.
+    pub fn commit(&mut self, group: Arc<Numbered>) -> Result<Commit, CommitError> {
+        assert!(!group.events.is_empty(), "a commit has events");
         let expected = self.size();
         let mut frontier = self.frontier.clone();
         let mut head = self.head;
-        let mut records = Vec::with_capacity(events.len());
-        let mut hashes = Vec::with_capacity(events.len());
-        for event in &events {
+        let mut records = Vec::with_capacity(group.events.len());
+        let mut hashes = Vec::with_capacity(group.events.len());
+        for (event, body) in group.events.iter().zip(&group.bodies) {
             assert_eq!(event.seq, frontier.size().next(), "an event does not continue the log");
-            let body =
-                event.body.encode(&event.prelude).map_err(|source| CommitError::Body { seq: event.seq, source })?;
-            let header = event.envelope(head, link::body_hash(&body)).render();
+            let header = event.envelope(head, link::body_hash(body)).render();
             head = link::header_hash(&header);
             let nodes = frontier.push(leaf_hash(&header));
             hashes.push(head);
-            records.push(Record { header, body: Bytes::from(body), nodes });
+            records.push(Record { header, body: body.clone(), nodes });
         }
-        let next_key = match events.split_last() {
+        let next_key = match group.events.split_last() {
             None => None,
             Some((last, rest)) => {
                 assert!(!rest.iter().any(|e| seal_key(&e.body).is_some()), "a key rotation must end its group");
                 seal_key(&last.body).map(|added| self.next_key(added)).transpose()?
             }
         };
-        let checkpoint =
-            Checkpoint { origin: self.origin.clone(), size: frontier.size(), root: frontier.root() };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size: frontier.size(), root: frontier.root() };
         let seal = Seal::sign(&checkpoint, &self.key)?;
         self.store.append(expected, &Group { records: &records, seal: seal.bytes() })?;
         self.last_checkpoint.record(checkpoint.size, seal.bytes()).map_err(CommitError::LastCheckpoint)?;
@@ -244,7 +287,7 @@ impl Committer {
         if let Some(key) = next_key {
             self.key = key;
         }
-        Ok(Commit { events, hashes, seal })
+        Ok(Commit { group, hashes, seal })
     }
 
     /// Makes the checkpoint kept apart from the log as durable as the log itself.

@@ -36,6 +36,14 @@ pub enum Rejection {
         /// The version it has.
         actual: Seq,
     },
+    /// It would make more of something than there may be.
+    #[error("at most {max} of {limit}; ask for less")]
+    LimitReached {
+        /// What there may only be so much of.
+        limit: &'static str,
+        /// How much.
+        max: usize,
+    },
     /// Another command was sent under the same idempotency key.
     #[error("the idempotency key was used for another command (event {original}); choose another key")]
     IdempotencyConflict {
@@ -120,6 +128,7 @@ impl Rejection {
             Self::ScopeMissing { .. } => "scope_missing",
             Self::TenantSuspended => "tenant_suspended",
             Self::Conflict { .. } => "conflict",
+            Self::LimitReached { .. } => "limit_reached",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::NotRoot => "not_root",
             Self::SlugTaken => "slug_taken",

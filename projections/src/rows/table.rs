@@ -159,7 +159,7 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     /// # Errors
     /// [`RowsError`] when storage fails or the value is too large for a row.
     pub fn put(&self, rows: &mut dyn RowsMut, key: impl Key, value: &V) -> Result<(), RowsError> {
-        let bytes = codec::encode(value).map_err(|source| RowsError::Unstorable { table: self.id, source })?;
+        let bytes = codec::encode_row(value).map_err(|source| RowsError::Unstorable { table: self.id, source })?;
         rows.put(self.key(key), Some(bytes))
     }
 
@@ -218,7 +218,7 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<V, RowsError> {
-        codec::decode(bytes).map_err(|source| RowsError::Malformed { table: self.id, source })
+        codec::decode_row(bytes).map_err(|source| RowsError::Malformed { table: self.id, source })
     }
 }
 
