@@ -1,1 +1,15 @@
-//! chanceryd: Chancery's daemon.
+//! `chanceryd`: the daemon, its native HTTP API and its dialects.
+//!
+//! A request goes through `server` (bounds, request id, metrics), `router` (which handler), and a handler in
+//! `native` or [`dialect`], which authenticates ([`auth`]), parses, asks [`app::App`] and renders. Nothing is
+//! decided here: that is `chancery_projections`'s.
+
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod dialect;
+pub mod limits;
+pub mod observability;
+pub mod problem;
+pub mod request;
+pub mod response;

@@ -1,0 +1,200 @@
+//! The application: the engine and what handlers need of it. Handlers authenticate, parse, submit, render.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_ledger::event::IDEMPOTENCY_KEY_BYTES_MAX;
+use chancery_ledger::ids::Seq;
+use chancery_ledger::keystore::{Keystore, Secrets};
+use chancery_ledger::time::Micros;
+use chancery_projections::command::Command;
+use chancery_projections::context::Opener;
+use chancery_projections::engine::Engine;
+use chancery_projections::origin::{self, Origin};
+use chancery_projections::rows::store::ViewSnapshot;
+use chancery_projections::sequencer::{self, Receipt, Sequencer};
+use chancery_projections::views::{View, Views};
+use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
+
+use crate::auth::refusals::{Attempt, Refusals};
+use crate::auth::{self, Mount, Principal};
+use crate::config::Config;
+use crate::limits::{STREAMS_MAX, VIEW_PATIENCE_SECS};
+use crate::observability::metrics::Metrics;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// The application.
+pub struct App {
+    engine: Engine,
+    config: Config,
+    metrics: Metrics,
+    refusals: Refusals,
+    streams: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
+    secrets: Arc<Keystore>,
+}
+
+/// What goes with a command beside itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The caller's wish that it happen once.
+    pub idempotency_key: Option<String>,
+    /// The version that what it changes must have.
+    pub if_match: Option<Seq>,
+    /// What its events have in common with others of the request.
+    pub correlation: Option<Uuid>,
+    /// Where the request came from, when events are to say so.
+    pub origin: Option<Origin>,
+}
+
+impl App {
+    /// The application over a running engine.
+    #[must_use]
+    pub fn new(
+        engine: Engine, config: Config, metrics: Metrics, refusals: Refusals, stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let secrets = engine.secrets();
+        Self { engine, config, metrics, refusals, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stopping, secrets }
+    }
+
+    /// The engine.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// How the daemon is set up.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What is measured.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The one writer.
+    #[must_use]
+    pub fn sequencer(&self) -> &Sequencer {
+        self.engine.sequencer()
+    }
+
+    /// The views.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        self.engine.views()
+    }
+
+    /// Places for live event streams.
+    #[must_use]
+    pub const fn streams(&self) -> &Arc<Semaphore> {
+        &self.streams
+    }
+
+    /// Turns true when the daemon is told to stop.
+    #[must_use]
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
+    }
+
+    /// The time of reads.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.engine.clock().now()
+    }
+
+    /// Opens encrypted fields of what is read.
+    #[must_use]
+    pub fn opener(&self) -> Opener<'_> {
+        Opener::new(&*self.secrets as &dyn Secrets)
+    }
+
+    /// Who sends a request to a mount. A refusal is noted in the log, beside the request.
+    ///
+    /// # Errors
+    /// [`Problem::Unauthenticated`]; [`Problem::Rejected`] when the tenant is suspended; those of reading the view.
+    pub async fn principal(&self, request: &Request, mount: Mount) -> Result<Principal, Problem> {
+        let secret = auth::presented(request.headers()).ok_or(Problem::Unauthenticated)?;
+        let identity = self.view(View::Identity).await?;
+        auth::identify(&identity, secret, mount, self.now())?.map_err(|refused| {
+            self.metrics.refusals.inc();
+            if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
+                tracing::warn!(peer = %request.peer, why = refused.why.name(), "a refused log-in is not noted: too many wait");
+            }
+            refused.why.problem()
+        })
+    }
+
+    /// What goes with a request's command: `Idempotency-Key`, `If-Match`, its correlation, and, if events are to say
+    /// so, where it comes from.
+    ///
+    /// # Errors
+    /// [`Problem::Header`] and [`Problem::Parameter`] when one of the fields is malformed.
+    pub fn options(&self, request: &Request) -> Result<Options, Problem> {
+        let idempotency_key = request.header("idempotency-key")?.map(|key| {
+            if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+                Ok(key.to_owned())
+            } else {
+                let why = format!("must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters");
+                Err(Problem::Parameter { parameter: "Idempotency-Key".to_owned(), why })
+            }
+        });
+        let if_match = request.header("if-match")?.map(|text| {
+            let seq = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|seq| seq.parse().ok());
+            seq.map(Seq).ok_or_else(|| Problem::Parameter {
+                parameter: "If-Match".to_owned(),
+                why: "must be one entity tag as this API gives them, for example \"42\"".to_owned(),
+            })
+        });
+        let origin = self.config.record_origin.then(|| {
+            let user_agent = request.headers().get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok());
+            Origin { ip: request.peer.to_string(), user_agent: user_agent.map(origin::cut) }
+        });
+        Ok(Options {
+            idempotency_key: idempotency_key.transpose()?,
+            if_match: if_match.transpose()?,
+            correlation: Some(request.id.correlation()),
+            origin,
+        })
+    }
+
+    /// Sends a command and waits until it is durable. The receipt's answer may still be a refusal.
+    ///
+    /// # Errors
+    /// [`Problem::NotSubmitted`] when it was not taken.
+    pub async fn submit(
+        &self, principal: &Principal, command: impl Into<Command>, options: Options,
+    ) -> Result<Receipt, Problem> {
+        let command = command.into();
+        self.metrics.count_command(command.name());
+        let pending = self.sequencer().submit(envelope(principal, command, options))?;
+        Ok(pending.await?)
+    }
+
+    /// A view that reflects everything its caller may already know.
+    ///
+    /// # Errors
+    /// [`Problem::Lagging`] when the view does not get there in time.
+    pub async fn view(&self, view: View) -> Result<ViewSnapshot, Problem> {
+        let known = self.sequencer().acknowledged();
+        Ok(self.views().read(view, known, Duration::from_secs(VIEW_PATIENCE_SECS)).await?)
+    }
+}
+
+/// A command as the sequencer takes it.
+#[must_use]
+pub fn envelope(principal: &Principal, command: Command, options: Options) -> sequencer::Request {
+    sequencer::Request {
+        tenant: principal.tenant(),
+        caller: principal.caller(),
+        command,
+        idempotency_key: options.idempotency_key,
+        if_match: options.if_match,
+        correlation: options.correlation,
+        origin: options.origin,
+    }
+}

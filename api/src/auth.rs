@@ -1,0 +1,248 @@
+//! Who asks: an API key becomes a principal with scopes, in a tenant, at a mount. Every failure has the same shape.
+//!
+//! Out of scope: what a principal may do to which thing (the deciders), and how a dialect words a refusal.
+
+use chancery_ledger::actor::{Actor, Method};
+use chancery_ledger::ids::{CredentialId, TenantId};
+use chancery_ledger::time::Micros;
+use chancery_projections::context::Caller;
+use chancery_projections::credential::secret_hash;
+use chancery_projections::identity::state::{
+    CREDENTIAL_HASHES, CREDENTIALS, Credential, Standing, TENANT_SLUGS, TENANTS, Tenant,
+};
+use chancery_projections::rejection::Rejection;
+use chancery_projections::rows::{Rows, RowsError};
+use chancery_projections::scope::Scope;
+use hyper::{HeaderMap, header};
+
+use crate::limits::CREDENTIAL_BYTES_MAX;
+use crate::problem::Problem;
+
+pub mod refusals;
+
+/// A part of the API that credentials are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mount {
+    /// `/v1` and what stands beside it.
+    Native,
+    /// `/orgkernel`.
+    OrgKernel,
+}
+
+impl Mount {
+    /// Its name, in credentials and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::OrgKernel => "orgkernel",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    credential: Credential,
+    home: Tenant,
+    acting_in: Option<TenantId>,
+}
+
+impl Principal {
+    /// The tenant it acts in.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.acting_in.unwrap_or(self.home.tenant)
+    }
+
+    /// The tenant of its credential.
+    #[must_use]
+    pub const fn home(&self) -> &Tenant {
+        &self.home
+    }
+
+    /// The credential it came with.
+    #[must_use]
+    pub const fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Whether it is one of the root tenant, which administers the others.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        self.home.root
+    }
+
+    /// Whether it sees the ledger's own events: it is of the root tenant, and has not entered another.
+    #[must_use]
+    pub fn sees_ledger(&self) -> bool {
+        self.home.root && self.acting_in.is_none()
+    }
+
+    /// Whether its credential has a scope, and its tenant may use it.
+    #[must_use]
+    pub fn holds(&self, scope: Scope) -> bool {
+        (self.home.root || !scope.is_root_only()) && self.credential.scopes.iter().any(|held| held == scope.text())
+    }
+
+    /// Insists on a scope.
+    ///
+    /// # Errors
+    /// [`Rejection::ScopeMissing`].
+    pub fn require(&self, scope: Scope) -> Result<(), Rejection> {
+        if self.holds(scope) { Ok(()) } else { Err(Rejection::ScopeMissing { scope: scope.text() }) }
+    }
+
+    /// Lets a principal of the root tenant act in another, named by slug or id; in its own it acts anyway.
+    ///
+    /// # Errors
+    /// [`Rejection::NotFound`] when there is no such tenant, or the principal may not know.
+    pub fn enter(mut self, identity: &dyn Rows, tenant: &str) -> Result<Self, Problem> {
+        let by_slug = TENANT_SLUGS.get(identity, tenant)?;
+        let found = by_slug.or_else(|| tenant.parse().ok()).filter(|id| self.home.root || *id == self.home.tenant);
+        let found = match found {
+            Some(id) => TENANTS.get(identity, id)?,
+            None => None,
+        };
+        let Some(entered) = found else { return Err(Rejection::NotFound { thing: "tenant" }.into()) };
+        self.acting_in = (entered.tenant != self.home.tenant).then_some(entered.tenant);
+        Ok(self)
+    }
+
+    /// Who sends its commands.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller {
+            tenant: self.home.tenant,
+            actor: Actor {
+                principal: self.credential.principal.clone(),
+                method: Method::ApiKey,
+                credential: Some(self.credential.credential),
+                acting_in: self.acting_in,
+            },
+        }
+    }
+}
+
+/// Why a credential is not accepted: for the log, not for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Nobody has it.
+    Unknown,
+    /// It was revoked.
+    Revoked,
+    /// It has lapsed.
+    Expired,
+    /// It opens other mounts.
+    Audience,
+    /// Its tenant is suspended or gone.
+    TenantSuspended,
+}
+
+impl Refusal {
+    /// Its name in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Audience => "audience",
+            Self::TenantSuspended => "tenant_suspended",
+        }
+    }
+
+    /// What the caller is told. Only who holds a good key learns that the tenant is suspended.
+    #[must_use]
+    pub const fn problem(self) -> Problem {
+        match self {
+            Self::Unknown | Self::Revoked | Self::Expired | Self::Audience => Problem::Unauthenticated,
+            Self::TenantSuspended => Problem::Rejected(Rejection::TenantSuspended),
+        }
+    }
+}
+
+/// A credential that is not accepted: whose it is, where that is known, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Refused {
+    /// The credential and its tenant.
+    pub credential: Option<(TenantId, CredentialId)>,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// The credential that a request presents: `Authorization: Bearer …`, or `X-Api-Key: …`, and only one of them.
+#[must_use]
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
+    let bearer = |text: &'_ str| -> Option<usize> {
+        let (scheme, _) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(scheme.len() + 1)
+    };
+    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+    let mut keys = headers.get_all("x-api-key").iter();
+    let secret = match (authorizations.next(), keys.next()) {
+        (Some(value), None) => {
+            let text = value.to_str().ok()?;
+            text[bearer(text)?..].trim_matches(' ')
+        }
+        (None, Some(value)) => value.to_str().ok()?,
+        _ => return None,
+    };
+    let only = authorizations.next().is_none() && keys.next().is_none();
+    (only && (1..=CREDENTIAL_BYTES_MAX).contains(&secret.len())).then_some(secret)
+}
+
+/// Whom a secret lets in at a mount. The look-up is by a hash of 256 bits, so its time tells nothing of the secret.
+///
+/// # Errors
+/// [`RowsError`] when the view cannot be read; within, [`Refused`] when it lets nobody in.
+pub fn identify(
+    identity: &dyn Rows, secret: &str, mount: Mount, now: Micros,
+) -> Result<Result<Principal, Refused>, RowsError> {
+    let unknown = Refused { credential: None, why: Refusal::Unknown };
+    let Some(id) = CREDENTIAL_HASHES.get(identity, secret_hash(secret))? else { return Ok(Err(unknown)) };
+    let Some(credential) = CREDENTIALS.get(identity, id)? else { return Ok(Err(unknown)) };
+    let Some(home) = TENANTS.get(identity, credential.tenant)? else { return Ok(Err(unknown)) };
+    let refused = |why| Ok(Err(Refused { credential: Some((credential.tenant, id)), why }));
+    if credential.revoked.is_some() {
+        return refused(Refusal::Revoked);
+    }
+    if credential.dead(now).is_some() {
+        return refused(Refusal::Expired);
+    }
+    if !credential.audience.iter().any(|name| name == mount.name()) {
+        return refused(Refusal::Audience);
+    }
+    if home.standing != Standing::Active {
+        return refused(Refusal::TenantSuspended);
+    }
+    Ok(Ok(Principal { credential, home, acting_in: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(*name, HeaderValue::from_static(value));
+            headers
+        })
+    }
+
+    #[test]
+    fn one_credential_in_one_place_is_presented() {
+        let found = |fields| presented(&headers(fields)).map(str::to_owned);
+        assert_eq!(found(&[("authorization", "Bearer chy_x")]).as_deref(), Some("chy_x"));
+        assert_eq!(found(&[("authorization", "bearer   chy_x ")]).as_deref(), Some("chy_x"));
+        assert_eq!(found(&[("x-api-key", "chy_x")]).as_deref(), Some("chy_x"));
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[("authorization", "Basic chy_x")]), None);
+        assert_eq!(found(&[("authorization", "Bearer")]), None);
+        assert_eq!(found(&[("authorization", "Bearer ")]), None);
+        assert_eq!(found(&[("authorization", "Bearer a"), ("x-api-key", "a")]), None);
+        assert_eq!(found(&[("x-api-key", "a"), ("x-api-key", "a")]), None);
+    }
+}

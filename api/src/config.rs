@@ -1,0 +1,294 @@
+//! How the daemon is set up: flags, then environment, then file, then defaults. [`TABLE`] is the one list of options;
+//! `docs/configuration.md` is held equal to it by a test.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser as _;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::limits;
+
+/// An option, as it is documented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionDoc {
+    /// Its name in the configuration file.
+    pub name: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// What stands in its place when it is not set.
+    pub default: String,
+    /// What it does.
+    pub doc: String,
+}
+
+macro_rules! options {
+    (
+        with default { $($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $env:literal $value:literal $($extra:ident = $given:expr)*;)* }
+        without { $($(#[doc = $odoc:literal])+ $oname:ident: $otype:ty = $shown:literal, $oenv:literal $ovalue:literal;)* }
+    ) => {
+        /// Chancery's daemon: keeps a signed, hash-linked record of AI agents and what they do, and serves it over HTTP.
+        #[derive(Debug, clap::Parser)]
+        #[command(name = "chanceryd", version)]
+        struct Flags {
+            /// TOML file that sets what neither flag nor environment sets
+            #[arg(long, env = "CHANCERY_CONFIG", value_name = "FILE")]
+            config: Option<PathBuf>,
+            $($(#[doc = $odoc])+ #[arg(long, env = $oenv, value_name = $ovalue)] $oname: Option<$otype>,)*
+            $($(#[doc = $doc])+ #[arg(long, env = $env, value_name = $value $(, $extra = $given)*)] $name: Option<$type>,)*
+        }
+
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct File {
+            $($oname: Option<$otype>,)*
+            $($name: Option<$type>,)*
+        }
+
+        /// How the daemon is set up.
+        #[derive(Clone)]
+        pub struct Config {
+            $($(#[doc = $odoc])+ pub $oname: Option<$otype>,)*
+            $($(#[doc = $doc])+ pub $name: $type,)*
+            /// What the sealing key's file is encrypted under; of `CHANCERY_PASSPHRASE` or the passphrase file.
+            pub passphrase: Option<Zeroizing<String>>,
+        }
+
+        impl Config {
+            /// With nothing set.
+            #[must_use]
+            pub fn defaults() -> Self {
+                Self::merge(Flags { config: None, $($oname: None,)* $($name: None,)* }, File::default())
+            }
+
+            fn merge(flags: Flags, file: File) -> Self {
+                Self {
+                    $($oname: flags.$oname.or(file.$oname),)*
+                    $($name: flags.$name.or(file.$name).unwrap_or_else(|| $default),)*
+                    passphrase: None,
+                }
+            }
+        }
+
+        /// Every option but `--config` itself and the passphrase, which has no flag.
+        #[must_use]
+        pub fn table() -> Vec<OptionDoc> {
+            let doc = |lines: &[&str]| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+            vec![
+                $(OptionDoc { name: stringify!($oname), env: $oenv, default: $shown.to_owned(), doc: doc(&[$($odoc),+]) },)*
+                $(OptionDoc {
+                    name: stringify!($name),
+                    env: $env,
+                    default: { let value: $type = $default; format!("`{}`", Shown(&value)) },
+                    doc: doc(&[$($doc),+]),
+                },)*
+            ]
+        }
+    };
+}
+
+options! {
+    with default {
+        /// Directory of the log, the keys and the views; made when there is none
+        data_dir: PathBuf = PathBuf::from("./chancery-data"), "CHANCERY_DATA_DIR" "DIR";
+        /// Address and port to listen on; port 0 takes a free one
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8420)), "CHANCERY_LISTEN" "ADDR:PORT";
+        /// Longest request body, in bytes
+        body_bytes_max: usize = limits::BODY_BYTES_MAX, "CHANCERY_BODY_BYTES_MAX" "BYTES";
+        /// Connections at once; those beyond are answered 503
+        connections_max: usize = limits::CONNECTIONS_MAX, "CHANCERY_CONNECTIONS_MAX" "N";
+        /// Time for a TLS handshake and for the head of a request, in seconds; an idle connection stays as long
+        header_timeout_secs: u64 = limits::HEADER_TIMEOUT_SECS, "CHANCERY_HEADER_TIMEOUT_SECS" "SECS";
+        /// Time for the body of a request, in seconds; in an NDJSON batch, from one piece to the next
+        body_timeout_secs: u64 = limits::BODY_TIMEOUT_SECS, "CHANCERY_BODY_TIMEOUT_SECS" "SECS";
+        /// Time in which a client must take some of what it is sent, in seconds
+        write_timeout_secs: u64 = limits::WRITE_TIMEOUT_SECS, "CHANCERY_WRITE_TIMEOUT_SECS" "SECS";
+        /// Time that requests under way have to end once the daemon is told to stop, in seconds
+        stop_timeout_secs: u64 = limits::STOP_TIMEOUT_SECS, "CHANCERY_STOP_TIMEOUT_SECS" "SECS";
+        /// Keep the client's address and user agent in events, encrypted under a key that can be destroyed
+        record_origin: bool = false, "CHANCERY_RECORD_ORIGIN" "BOOL" num_args = 0..=1 default_missing_value = "true";
+        /// How the daemon's own log on standard error looks: `text` or `json`
+        log_format: LogFormat = LogFormat::Text, "CHANCERY_LOG_FORMAT" "FORMAT";
+        /// What the daemon's own log tells, in the syntax of `tracing`: a level, or a level for each module
+        log: String = "info".to_owned(), "CHANCERY_LOG" "FILTER";
+    }
+    without {
+        /// File that receives the first credentials as JSON, mode 0600, on the first start
+        bootstrap_file: PathBuf = "none: the first credentials are printed to standard error", "CHANCERY_BOOTSTRAP_FILE" "FILE";
+        /// The log's name, which every seal signs; set on the first start, for good
+        origin: String = "`chancery.local/` and the ledger's id", "CHANCERY_ORIGIN" "NAME";
+        /// File whose first line is the passphrase that the sealing key is encrypted under
+        passphrase_file: PathBuf = "none: the key is kept in clear, mode 0600", "CHANCERY_PASSPHRASE_FILE" "FILE";
+        /// PEM file of the certificate chain to serve TLS with; needs `tls_key`
+        tls_cert: PathBuf = "none: plain HTTP", "CHANCERY_TLS_CERT" "FILE";
+        /// PEM file of the certificate's private key
+        tls_key: PathBuf = "none", "CHANCERY_TLS_KEY" "FILE";
+    }
+}
+
+/// How the daemon's own log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// The daemon cannot be set up so. Each message says what to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Flags or environment.
+    #[error("{0}")]
+    Flags(#[from] clap::Error),
+    /// The file cannot be read.
+    #[error("{file} cannot be read: {source}", file = file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or sets what there is not.
+    #[error("{file}: {source}", file = file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// An option's value is none.
+    #[error("`{option}` {why}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What is wrong, and what is right.
+        why: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads arguments, environment and file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says what to mend; also how clap says that `--help` or `--version` were asked for.
+    pub fn load(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, ConfigError> {
+        let mut flags = Flags::try_parse_from(args)?;
+        let file = match flags.config.take() {
+            None => File::default(),
+            Some(file) => {
+                let text = read(&file)?;
+                toml::from_str(&text).map_err(|source| ConfigError::File { file, source: source.into() })?
+            }
+        };
+        let mut config = Self::merge(flags, file);
+        config.passphrase = passphrase(config.passphrase_file.as_deref())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |option, why| Err(ConfigError::Value { option, why });
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return wrong("tls_cert", "and `tls_key` go together; set both or none");
+        }
+        if self.body_bytes_max < 64 * 1024 {
+            return wrong("body_bytes_max", "must be at least 65536, which an audit entry may need");
+        }
+        if !(1..=100_000).contains(&self.connections_max) {
+            return wrong("connections_max", "must be 1 to 100000");
+        }
+        let timeouts = [
+            ("header_timeout_secs", self.header_timeout_secs),
+            ("body_timeout_secs", self.body_timeout_secs),
+            ("write_timeout_secs", self.write_timeout_secs),
+            ("stop_timeout_secs", self.stop_timeout_secs),
+        ];
+        match timeouts.into_iter().find(|(_, secs)| !(1..=3600).contains(secs)) {
+            Some((option, _)) => wrong(option, "must be 1 to 3600"),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it serves TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    /// Time for the body of a request.
+    #[must_use]
+    pub const fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_timeout_secs)
+    }
+
+    /// Time for the head of a request.
+    #[must_use]
+    pub const fn header_timeout(&self) -> Duration {
+        Duration::from_secs(self.header_timeout_secs)
+    }
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })
+}
+
+/// The passphrase has no flag, because every user of a machine can read other processes' arguments.
+fn passphrase(file: Option<&Path>) -> Result<Option<Zeroizing<String>>, ConfigError> {
+    let from_env = std::env::var("CHANCERY_PASSPHRASE").ok().map(Zeroizing::new);
+    let given = match (from_env, file) {
+        (Some(_), Some(_)) => {
+            let why = "and CHANCERY_PASSPHRASE exclude each other; set one";
+            return Err(ConfigError::Value { option: "passphrase_file", why });
+        }
+        (Some(text), None) => Some(text),
+        (None, Some(file)) => {
+            let text = Zeroizing::new(read(file)?);
+            Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+        }
+        (None, None) => None,
+    };
+    match given {
+        Some(text) if text.is_empty() => {
+            Err(ConfigError::Value { option: "passphrase", why: "must not be empty; unset it to have none" })
+        }
+        given => Ok(given),
+    }
+}
+
+/// A default value as the table shows it.
+struct Shown<'a, T: ?Sized>(&'a T);
+
+impl fmt::Display for Shown<'_, PathBuf> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl fmt::Display for Shown<'_, LogFormat> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        })
+    }
+}
+
+macro_rules! shown_as_itself {
+    ($($type:ty),*) => {$(
+        impl fmt::Display for Shown<'_, $type> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+shown_as_itself!(SocketAddr, usize, u64, bool, String);
+
+#[cfg(test)]
+mod tests;

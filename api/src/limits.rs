@@ -1,0 +1,58 @@
+//! Every bound on what reaches the daemon from outside, with its unit and its reason. What an operator can change is a
+//! default here and an option in [`crate::config`]; the rest is fixed.
+
+/// Longest request body, in bytes; an option. The largest command, an audit entry with 32 KiB of data written in
+/// escapes, stays below a quarter of it.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest line of an NDJSON batch, in bytes: what one command may take, since a batch as a whole is a stream.
+pub const LINE_BYTES_MAX: usize = 256 * 1024;
+/// Commands of one NDJSON batch that are under way at once; more wait unread in the client's socket. One batch fills
+/// a commit, and the queue keeps room for other callers.
+pub const BATCH_IN_FLIGHT: usize = 256;
+/// Deepest nesting of arrays and objects in JSON that is read into a tree of values.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Connections at once; an option. Each takes a file descriptor and up to [`READ_BUFFER_BYTES`] of memory.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Live event streams at once. HTTP/2 puts many requests on one connection, so the number of connections bounds nothing.
+pub const STREAMS_MAX: usize = 1024;
+/// Requests that one HTTP/2 connection may have under way at once.
+pub const HTTP2_STREAMS_MAX: u32 = 128;
+/// Read buffer of a connection, in bytes; also the longest head of an HTTP/1 request.
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Header fields of one request, in bytes, as HTTP/2 counts them.
+pub const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
+/// Longest query string, in bytes.
+pub const QUERY_BYTES_MAX: usize = 4096;
+/// Time for a TLS handshake and for the head of a request, in seconds; an option. Also how long an idle connection stays.
+pub const HEADER_TIMEOUT_SECS: u64 = 30;
+/// Time for a request's body, in seconds; an option. In an NDJSON batch, time from one piece to the next.
+pub const BODY_TIMEOUT_SECS: u64 = 30;
+/// Time in which a client must take some of what it is sent, in seconds; an option.
+pub const WRITE_TIMEOUT_SECS: u64 = 60;
+/// Time that requests under way have to end once the daemon is told to stop, in seconds; an option.
+pub const STOP_TIMEOUT_SECS: u64 = 30;
+/// How long a read waits for its view to reflect what its caller may know, in seconds.
+pub const VIEW_PATIENCE_SECS: u64 = 10;
+/// Longest request id that is taken over from a caller, in characters.
+pub const REQUEST_ID_CHARS_MAX: usize = 64;
+/// Longest credential that is looked up, in bytes; the longest real one has 56.
+pub const CREDENTIAL_BYTES_MAX: usize = 256;
+/// Most things on one page.
+pub const PAGE_MAX: u32 = 500;
+/// Things on a page when the caller names no number.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Events that one page of `GET /v1/events` looks at before it answers with what it found and a cursor, so that a rare
+/// kind in a long log does not hold a request for minutes.
+pub const EVENTS_EXAMINED_MAX: usize = 10_000;
+/// Events that a live stream renders before it hands them over.
+pub const STREAM_CHUNK_EVENTS: usize = 64;
+/// Chunks of a live stream that wait for a slow client; the log keeps the rest.
+pub const STREAM_CHUNKS_WAITING: usize = 2;
+/// Silence after which a live stream sends a comment, in seconds: proxies close what is silent for a minute.
+pub const HEARTBEAT_SECS: u64 = 15;
+/// Refused log-ins that one client has noted singly in a minute; the rest becomes one count.
+pub const REFUSALS_SINGLY: u32 = 10;
+/// Clients whose refused log-ins are told apart in a minute; those beyond are counted together.
+pub const REFUSING_CLIENTS_MAX: usize = 4096;
+/// Refused log-ins that wait to be noted; those beyond are only counted in the metrics.
+pub const REFUSALS_WAITING: usize = 1024;

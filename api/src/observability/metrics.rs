@@ -1,0 +1,192 @@
+//! What is measured, for Prometheus at `/metrics`.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// What the daemon counts and times.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    latencies: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    commands: Family<CommandLabels, Counter>,
+    /// Log-ins that were refused.
+    pub refusals: Counter,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Connections that were turned away because too many were open.
+    pub connections_refused: Counter,
+    /// Live event streams that are open.
+    pub streams: Gauge,
+    gauges: Gauges,
+}
+
+/// What is asked for when the metrics are read.
+struct Gauges {
+    queue: Gauge,
+    stopped: Gauge,
+    events: Gauge<u64, AtomicU64>,
+    log_bytes: Gauge<u64, AtomicU64>,
+    view_lag: Family<ViewLabels, Gauge<u64, AtomicU64>>,
+    view_bytes: Family<ViewLabels, Gauge<u64, AtomicU64>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CommandLabels {
+    command: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ViewLabels {
+    view: &'static str,
+}
+
+/// How the daemon stands at the moment its metrics are read.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Commands that wait to be decided.
+    pub queue: u64,
+    /// Whether writes have stopped for good.
+    pub stopped: bool,
+    /// Events in the log.
+    pub events: u64,
+    /// Bytes of the log on disk, where that could be found out.
+    pub log_bytes: Option<u64>,
+    /// Each view, the events it lacks, and its bytes on disk.
+    pub views: Vec<(&'static str, u64, Option<u64>)>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("chancery");
+        // 250 µs to 8 s.
+        let latency: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        let metrics = Self {
+            requests: Family::default(),
+            latencies: Family::new_with_constructor(latency),
+            commands: Family::default(),
+            refusals: Counter::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            streams: Gauge::default(),
+            gauges: Gauges {
+                queue: Gauge::default(),
+                stopped: Gauge::default(),
+                events: Gauge::default(),
+                log_bytes: Gauge::default(),
+                view_lag: Family::default(),
+                view_bytes: Family::default(),
+            },
+            registry: Registry::default(),
+        };
+        registry.register("http_requests", "Requests answered, by route and status", metrics.requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the head of a request to the head of its answer",
+            Unit::Seconds,
+            metrics.latencies.clone(),
+        );
+        registry.register("commands", "Commands submitted, by command", metrics.commands.clone());
+        registry.register("authentication_refusals", "Log-ins refused", metrics.refusals.clone());
+        registry.register("connections", "Connections open", metrics.connections.clone());
+        registry.register(
+            "connections_refused",
+            "Connections turned away because too many were open",
+            metrics.connections_refused.clone(),
+        );
+        registry.register("event_streams", "Live event streams open", metrics.streams.clone());
+        let gauges = &metrics.gauges;
+        registry.register("commands_waiting", "Commands that wait to be decided", gauges.queue.clone());
+        registry.register("writes_stopped", "1 when writes have stopped for good", gauges.stopped.clone());
+        registry.register("log_events", "Events in the log", gauges.events.clone());
+        registry.register_with_unit("log_size", "The log on disk", Unit::Bytes, gauges.log_bytes.clone());
+        registry.register("view_lag_events", "Events that a view has still to read", gauges.view_lag.clone());
+        registry.register_with_unit("view_size", "A view on disk", Unit::Bytes, gauges.view_bytes.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// Where other parts of the daemon add what they measure.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    /// Counts an answered request.
+    pub fn count_request(&self, method: &'static str, route: &'static str, status: u16, took: Duration) {
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
+        self.latencies.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
+    }
+
+    /// Counts a command.
+    pub fn count_command(&self, command: &'static str) {
+        self.commands.get_or_create(&CommandLabels { command }).inc();
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// When a label cannot be written.
+    pub fn render(&self, standing: &Standing) -> Result<String, fmt::Error> {
+        let gauges = &self.gauges;
+        gauges.queue.set(i64::try_from(standing.queue).unwrap_or(i64::MAX));
+        gauges.stopped.set(i64::from(standing.stopped));
+        gauges.events.set(standing.events);
+        if let Some(bytes) = standing.log_bytes {
+            gauges.log_bytes.set(bytes);
+        }
+        for (view, lag, bytes) in &standing.views {
+            gauges.view_lag.get_or_create(&ViewLabels { view }).set(*lag);
+            if let Some(bytes) = bytes {
+                gauges.view_bytes.get_or_create(&ViewLabels { view }).set(*bytes);
+            }
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// What has a count in a gauge as long as it lives.
+pub struct Held(Gauge);
+
+impl Held {
+    /// Counts one in.
+    #[must_use]
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,4 @@
+//! What operators see: metrics for Prometheus, and the daemon's own log.
+
+pub mod logging;
+pub mod metrics;

@@ -1,0 +1,97 @@
+//! Answers: a status, header fields, and a body that is there or that streams.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{self, HeaderValue};
+use hyper::{StatusCode, http};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+/// An answer.
+pub type Response = http::Response<ResponseBody>;
+
+/// An answer's body.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Pieces as they come; the sender's end ends it.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer with a body of some media type.
+#[must_use]
+pub fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
+    with_body(status, media_type, ResponseBody::Whole(body.into()))
+}
+
+/// An answer without a body.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(ResponseBody::Whole(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// A JSON answer.
+#[must_use]
+pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    json_as(status, "application/json", value)
+}
+
+/// A JSON answer of a media type of its own.
+#[must_use]
+pub fn json_as(status: StatusCode, media_type: &'static str, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => typed(status, media_type, text),
+        Err(error) => {
+            // A row that holds JSON text which is none: the view is damaged, and the caller cannot help it.
+            tracing::error!(%error, "an answer cannot be rendered");
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// An answer whose body comes piece by piece.
+#[must_use]
+pub fn stream(media_type: &'static str, pieces: mpsc::Receiver<Bytes>) -> Response {
+    with_body(StatusCode::OK, media_type, ResponseBody::Stream(pieces))
+}
+
+fn with_body(status: StatusCode, media_type: &'static str, body: ResponseBody) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    // What one caller is shown, secrets among it, is kept by no cache between.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
