@@ -1,0 +1,124 @@
+//! Ed25519 keys, and the directory in which the ledger's sealing keys lie ([`KeyDirectory`]).
+
+mod directory;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
+use pkcs8::LineEnding;
+use zeroize::Zeroizing;
+
+pub use directory::{KeyDirectory, KeyFileError};
+
+/// A public key: a point of the curve in its one encoding, and none of the few under which signatures mean nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// Reads 32 bytes; `None` when they are not a point, not its canonical encoding, or a point of small order, for
+    /// which anyone can make signatures.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
+        let key = VerifyingKey::from_bytes(bytes).ok()?;
+        // Decoding keeps the bytes as they were, also when they are a number beyond the field's.
+        (key.to_edwards().compress().as_bytes() == bytes && !key.is_weak()).then_some(Self(key))
+    }
+
+    /// The 32 bytes (RFC 8032 §5.1.2).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Whether this key made this signature of this message. Strictly: no signature can be altered and stay valid, and
+    /// none is valid for two messages.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+/// A signing key. Its memory is overwritten when it is dropped, and no text of it shows more than its public key.
+pub struct SigningKey(ed25519_dalek::SigningKey);
+
+impl SigningKey {
+    /// The key of a seed (RFC 8032 §5.1.5).
+    #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // Taking the seed overwrites it.
+    pub fn from_seed(seed: Zeroizing<[u8; 32]>) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(&seed))
+    }
+
+    /// Reads the PKCS#8 PEM of a key that is not encrypted, with or without the public key in it.
+    ///
+    /// # Errors
+    /// [`pkcs8::Error`] when it is another kind of key, or no key.
+    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, pkcs8::Error> {
+        ed25519_dalek::SigningKey::from_pkcs8_pem(pem).map(Self)
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    /// Signs a message (RFC 8032 §5.1.6).
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+
+    /// The key as PKCS#8 PEM, not encrypted. The seed alone (version 1), as RFC 8410 §10.3 shows it first: OpenSSL
+    /// before 3.5 refuses a file that holds the public key too.
+    ///
+    /// # Errors
+    /// [`pkcs8::Error`] when encoding fails.
+    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, pkcs8::Error> {
+        self.keypair().to_pkcs8_pem(LineEnding::LF)
+    }
+
+    /// The key as encrypted PKCS#8 PEM: scrypt and AES-256-CBC (RFC 8018 PBES2, RFC 7914), with fresh salt and vector.
+    fn to_encrypted_pkcs8_pem(
+        &self, passphrase: &str, salt: &[u8; 16], vector: &[u8; 16],
+    ) -> Result<Zeroizing<String>, pkcs8::Error> {
+        let parameters = pkcs8::pkcs5::pbes2::Parameters::scrypt_aes256cbc(Default::default(), salt, vector)?;
+        let der = self.keypair().to_pkcs8_der()?;
+        let encrypted = pkcs8::PrivateKeyInfo::try_from(der.as_bytes())?.encrypt_with_params(parameters, passphrase)?;
+        Ok(encrypted.to_pem(ENCRYPTED_LABEL, LineEnding::LF)?)
+    }
+
+    fn from_encrypted_pkcs8_pem(pem: &str, passphrase: &str) -> Result<Self, pkcs8::Error> {
+        ed25519_dalek::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase).map(Self)
+    }
+
+    fn keypair(&self) -> KeypairBytes {
+        KeypairBytes { secret_key: self.0.to_bytes(), public_key: None }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey(of {})", self.public())
+    }
+}
+
+/// What PEM calls an encrypted key (RFC 7468 §11).
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
