@@ -1,85 +1,92 @@
-//! The log on disk: what the ledger needs of a store.
+//! The log on disk: what the ledger needs of a store ([`LogStore`]), and the one it has ([`on_sled`]).
+//!
+//! A store keeps records and seals and knows nothing of what they say. Out of scope: whether headers, links and seals
+//! are right (`crate::commit` makes them, `crate::verify` checks them).
 
+mod error;
 pub mod on_sled;
+mod quarantine;
+pub mod record;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 
+pub use self::error::StoreError;
+pub use self::record::{Record, RecordError};
+use crate::event;
 use crate::ids::{Seq, TreeSize};
 use crate::time::Micros;
-use crate::tree::{NodeHash, Nodes};
+use crate::tree::{NodeHash, Nodes, leaf_hash};
 
-/// An event as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Its header's bytes.
-    pub header: Bytes,
-    /// Its body's bytes.
-    pub body: Bytes,
-    /// The interior nodes its leaf completes, from level 1 up.
-    pub nodes: Vec<NodeHash>,
-}
+/// Longest seal, in bytes: a checkpoint takes about 200, a cosignature about 150.
+pub const SEAL_BYTES_MAX: usize = 16 * 1024;
 
 /// What one commit writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Group<'a> {
-    /// The events.
+    /// The events: at least one.
     pub records: &'a [Record],
-    /// The seal.
+    /// The seal of the log with them: at most [`SEAL_BYTES_MAX`] bytes.
     pub seal: &'a [u8],
 }
 
-/// Records in order.
+/// Records in order. After an error there is no further item.
 pub type Records<'a> = Box<dyn Iterator<Item = Result<(Seq, Record), StoreError>> + Send + 'a>;
-/// Seals in order of the sizes they sign.
+/// Seals in order of the sizes they sign. After an error there is no further item.
 pub type Seals<'a> = Box<dyn Iterator<Item = Result<(TreeSize, Bytes), StoreError>> + Send + 'a>;
 
 /// What the ledger needs of a store.
+///
+/// The contract, beyond what each method says:
+/// - Readers see whole groups and only durable ones; what a reader saw survives a power cut.
+/// - Nothing that was appended changes or goes away.
+/// - Readers and the one writer may call from any thread, at once; readers never wait for the writer.
 pub trait LogStore: Send + Sync {
-    /// Durable events.
+    /// The number of durable events.
     fn size(&self) -> TreeSize;
-    /// Appends.
+
+    /// Appends a group if the log's head is still `expected`: all of it or nothing, durable when this returns.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::NotHead`] and [`StoreError::Malformed`]: nothing was written. Any other: the write or its sync
+    /// failed, so what the disk holds is unknown; a sync is never tried again, and every later call says
+    /// [`StoreError::Stopped`]. Opening the log anew finds either all of the group or nothing.
+    ///
+    /// # Panics
+    /// When the group has no record, or a longer seal than seals are.
     fn append(&self, expected: TreeSize, group: &Group<'_>) -> Result<(), StoreError>;
-    /// One event.
+
+    /// One event; `None` beyond the end.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`] when it cannot be read, or is missing although the log is longer.
     fn record(&self, seq: Seq) -> Result<Option<Record>, StoreError>;
-    /// Events from a position on, to the end there is when it is reached.
+
+    /// Events from a position on, read as they are asked for, to the end there is when it is reached. What was
+    /// appended after that is seen by asking the iterator again.
     fn records(&self, from: Seq) -> Records<'_>;
-    /// The last seal.
+
+    /// The last seal; `None` in an empty log.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`] when it cannot be read.
     fn last_seal(&self) -> Result<Option<(TreeSize, Bytes)>, StoreError>;
-    /// The seal of the commit that holds an event: the first whose size is greater than `seq`.
+
+    /// The seal of the commit that holds an event: the first whose size is greater than `seq`; `None` beyond the end.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`] when it cannot be read.
     fn seal_of(&self, seq: Seq) -> Result<Option<(TreeSize, Bytes)>, StoreError>;
-    /// Seals whose size is at least `from`.
+
+    /// Seals whose size is at least `from`, read as they are asked for, to the end there is when it is reached.
     fn seals(&self, from: TreeSize) -> Seals<'_>;
+
     /// Bytes on disk.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`] when they cannot be counted.
     fn disk_bytes(&self) -> Result<u64, StoreError>;
-}
-
-/// The store failed: writes stop.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No event yet.
-    #[error("the log is empty")]
-    Empty,
-    /// An event is missing.
-    #[error("event {seq} is missing from the log")]
-    Missing {
-        /// Which.
-        seq: Seq,
-    },
 }
 
 /// The tree's nodes, read from the records that completed them.
@@ -87,15 +94,39 @@ pub struct StoreNodes<'a>(pub &'a dyn LogStore);
 
 impl Nodes for StoreNodes<'_> {
     type Error = StoreError;
-    fn node(&self, _level: u8, _index: u64) -> Result<NodeHash, StoreError> {
-        todo!()
+
+    fn node(&self, level: u8, index: u64) -> Result<NodeHash, StoreError> {
+        // The last leaf under the node: (index + 1) · 2^level − 1.
+        let end = index.checked_add(1).and_then(|next| next.checked_mul(1u64.checked_shl(u32::from(level))?));
+        let seq = Seq(end.unwrap_or(u64::MAX) - 1);
+        let record = self.0.record(seq)?.ok_or(StoreError::Missing { seq })?;
+        match usize::from(level).checked_sub(1) {
+            None => Ok(leaf_hash(&record.header)),
+            Some(above) => record.nodes.get(above).copied().ok_or(StoreError::Malformed {
+                seq,
+                source: RecordError::Nodes { expected: 32 * usize::from(level), found: 32 * record.nodes.len() },
+            }),
+        }
     }
 }
 
-/// The last event at or before a time.
+/// The last event at or before a time; `None` when there is none. Reads the headers of O(log n) events.
 ///
 /// # Errors
-/// [`StoreError`].
-pub fn last_at_or_before(_log: &dyn LogStore, _time: Micros) -> Result<Option<Seq>, StoreError> {
-    todo!()
+/// [`StoreError`] when one of them cannot be read.
+pub fn last_at_or_before(log: &dyn LogStore, time: Micros) -> Result<Option<Seq>, StoreError> {
+    // Times never decrease: below `first` all are at or before `time`, from `end` on all are after it.
+    let (mut first, mut end) = (0, log.size().0);
+    while first < end {
+        let middle = first + (end - first) / 2;
+        if time_of(log, Seq(middle))? <= time { first = middle + 1 } else { end = middle }
+    }
+    Ok(TreeSize(first).last())
+}
+
+fn time_of(log: &dyn LogStore, seq: Seq) -> Result<Micros, StoreError> {
+    let record = log.record(seq)?.ok_or(StoreError::Missing { seq })?;
+    let peeked = event::peek(&record.header);
+    let (_, time, _) = peeked.map_err(|source| StoreError::Malformed { seq, source: source.into() })?;
+    Ok(time)
 }
