@@ -1,0 +1,944 @@
+#!/usr/bin/env python3
+"""Verifies a Chancery export offline: an independent reading of docs/format.md, sharing no code with the Rust one.
+
+    python chancery_verify.py EXPORT [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
+
+Needs Python 3.11 and the packages `blake3` and `cryptography`. It is one file, in the order of that page's sections (the
+numbers in brackets are theirs), so that an auditor can carry it, read it in one sitting, and trust it alone.
+Exit code: 0 whole, 1 not whole, 2 not checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import re
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+U64_MAX = 2**64 - 1
+NIL = bytes(16)
+ZERO_HASH = bytes(32)
+
+
+class Malformed(Exception):
+    """Bytes are not of the shape they must have."""
+
+
+class Reader:
+    """Bytes, taken from the front; the integers of headers and frames are big-endian."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+        self.at = 0
+
+    def take(self, count: int) -> bytes:
+        end = self.at + count
+        if count < 0 or end > len(self.data):
+            raise Malformed("it ends within a field")
+        piece, self.at = self.data[self.at : end], end
+        return piece
+
+    def uint(self, count: int) -> int:
+        return int.from_bytes(self.take(count), "big")
+
+    def text(self, longest: int) -> str:
+        length = self.uint(2)
+        if length > longest:
+            raise Malformed("a text is longer than it may be")
+        return utf8(self.take(length))
+
+    def end(self) -> None:
+        if self.at != len(self.data):
+            raise Malformed("bytes are left over")
+
+
+def utf8(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("a text is not UTF-8") from None
+
+
+# --- [2] Header -------------------------------------------------------------------------------------------------------
+
+LAYOUT = 1
+PRINCIPAL_KINDS = range(8)
+PRINCIPALS_WITHOUT_ID = (0, 1, 7)
+EXTERNAL_SUBJECT = 7
+METHODS = range(5)
+THING_KINDS = range(1, 18)
+SUBJECTS_MAX = 64
+PRINCIPAL_TEXT_MAX = 1024
+IDEMPOTENCY_KEY_MAX = 255
+
+
+@dataclass
+class Header:
+    """What the verifier needs of a header; the rest is checked and let go."""
+
+    seq: int
+    time: int
+    kind: int
+    version: int
+    prev: bytes
+    body_hash: bytes
+
+
+def parse_header(data: bytes) -> Header:
+    r = Reader(data)
+    if r.uint(1) != LAYOUT:
+        raise Malformed("its layout is not known")
+    seq = r.uint(8)
+    time = int.from_bytes(r.take(8), "big", signed=True)
+    r.take(16)  # tenant
+    kind, version = r.uint(2), r.uint(2)
+    prev, body_hash = r.take(32), r.take(32)
+    principal, principal_id, principal_text = r.uint(1), r.take(16), r.text(PRINCIPAL_TEXT_MAX)
+    if principal not in PRINCIPAL_KINDS:
+        raise Malformed("its principal is of no known kind")
+    if principal in PRINCIPALS_WITHOUT_ID and principal_id != NIL:
+        raise Malformed("its principal has an id and must not")
+    if principal != EXTERNAL_SUBJECT and principal_text:
+        raise Malformed("its principal has a text and must not")
+    if r.uint(1) not in METHODS:
+        raise Malformed("its method of authentication is not known")
+    r.take(16 + 16)  # credential, acting_in
+    subjects = r.uint(1)
+    if subjects > SUBJECTS_MAX:
+        raise Malformed("it has too many subjects")
+    for _ in range(subjects):
+        if r.uint(1) not in THING_KINDS:
+            raise Malformed("a subject is of no known kind")
+        r.take(16)
+    r.take(16 + 8)  # correlation, causation
+    if r.text(IDEMPOTENCY_KEY_MAX):
+        r.take(32)
+    r.end()
+    return Header(seq, time, kind, version, prev, body_hash)
+
+
+# --- [3] Hashes -------------------------------------------------------------------------------------------------------
+
+
+def body_hash(body: bytes) -> bytes:
+    return blake3(body, derive_key_context="chancery 2026 event body v1").digest()
+
+
+def header_hash(header: bytes) -> bytes:
+    return blake3(header, derive_key_context="chancery 2026 event header v1").digest()
+
+
+# --- [4] Tree ---------------------------------------------------------------------------------------------------------
+
+
+def leaf_hash(header: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + header).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """The roots of the complete subtrees that the leaves so far fall into, largest first: O(log n) of memory."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.peaks: list[bytes] = []
+
+    def push(self, leaf: bytes) -> None:
+        self.peaks.append(leaf)
+        self.size += 1
+        closed = self.size
+        while closed % 2 == 0:
+            right, left = self.peaks.pop(), self.peaks.pop()
+            self.peaks.append(node_hash(left, right))
+            closed //= 2
+
+    def root(self) -> bytes:
+        if not self.peaks:
+            return hashlib.sha256(b"").digest()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+
+def inclusion_root(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """The root that an inclusion path leads to (RFC 9162 §2.1.3.2)."""
+    if index >= size:
+        raise Malformed("the index is not in the tree")
+    fn, sn, root = index, size - 1, leaf
+    for step in path:
+        if sn == 0:
+            raise Malformed("the path is too long")
+        if fn % 2 or fn == sn:
+            root = node_hash(step, root)
+            while fn % 2 == 0 and fn:
+                fn, sn = fn // 2, sn // 2
+        else:
+            root = node_hash(root, step)
+        fn, sn = fn // 2, sn // 2
+    if sn:
+        raise Malformed("the path is too short")
+    return root
+
+
+# --- [5] Seal ---------------------------------------------------------------------------------------------------------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+SQRT_MINUS_ONE = pow(2, (P - 1) // 4, P)
+
+
+def decode_point(encoded: bytes) -> tuple[int, int] | None:
+    """The point of edwards25519 that these bytes are the canonical encoding of."""
+    y = int.from_bytes(encoded, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    if len(encoded) != 32 or y >= P:
+        return None
+    # RFC 8032 §5.1.3: x² = (y² − 1) / (d·y² + 1)
+    u, v = (y * y - 1) % P, (D * y * y + 1) % P
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if v * x * x % P == -u % P:
+        x = x * SQRT_MINUS_ONE % P
+    if v * x * x % P != u % P or (x == 0 and sign):
+        return None
+    return (x if x % 2 == sign else P - x), y
+
+
+@lru_cache(maxsize=1024)
+def of_large_order(encoded: bytes) -> bool:
+    """Whether these are the canonical bytes of a point whose order is not 1, 2, 4 or 8."""
+    point = decode_point(encoded)
+    if point is None:
+        return False
+    x, y = point
+    for _ in range(3):
+        xx, yy, xy = x * x % P, y * y % P, x * y % P
+        dxxyy = D * xx * yy % P
+        x, y = 2 * xy * pow(1 + dxxyy, -1, P) % P, (yy + xx) * pow(1 - dxxyy, -1, P) % P
+    return (x, y) != (0, 1)
+
+
+def strictly_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Strict Ed25519: S reduced, A and R canonical and not of small order, and the equation without the cofactor.
+
+    The library checks the equation by encoding S·B − h·A and comparing bytes with R, which is the cofactorless form.
+    """
+    if len(public) != 32 or len(signature) != 64 or int.from_bytes(signature[32:], "little") >= L:
+        return False
+    if not of_large_order(public) or not of_large_order(signature[:32]):
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def from_base64(text: str) -> bytes:
+    """Canonical base64 and nothing else."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("it holds what is not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise Malformed("it holds base64 of more than one spelling")
+    return data
+
+
+def key_id(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4]
+
+
+def verifier_key(name: str, public: bytes) -> str:
+    return f"{name}+{key_id(name, public).hex()}+{base64.b64encode(bytes([1]) + public).decode()}"
+
+
+def parse_verifier_key(text: str) -> tuple[str, bytes]:
+    parts = text.strip().split("+", 2)
+    if len(parts) != 3 or not is_name(parts[0]):
+        raise Malformed("a verifier key is NAME+ID+KEY")
+    name, ident, encoded = parts
+    raw = from_base64(encoded)
+    if len(raw) != 33 or raw[0] != 1:
+        raise Malformed("the verifier key is not an Ed25519 key")
+    if key_id(name, raw[1:]).hex() != ident:
+        raise Malformed("the verifier key's id is not that of its name and key")
+    return name, raw[1:]
+
+
+def is_name(text: str) -> bool:
+    return bool(text) and "+" not in text and not any(c.isspace() for c in text)
+
+
+@dataclass
+class Seal:
+    """A signed checkpoint. `text` is what the signatures are over."""
+
+    origin: str
+    size: int
+    root: bytes
+    text: bytes
+    signatures: list[tuple[str, bytes]]
+
+    def signed_by(self, public: bytes) -> bool:
+        """Whether a line under the origin's name and this key's id is there and valid."""
+        ident = key_id(self.origin, public)
+        ours = [raw[4:] for name, raw in self.signatures if name == self.origin and raw[:4] == ident]
+        return any(strictly_signed(public, self.text, signature) for signature in ours)
+
+
+def parse_seal(data: bytes) -> Seal:
+    note = utf8(data)
+    if any(ord(c) < 0x20 and c != "\n" for c in note):
+        raise Malformed("the seal holds control characters")
+    text, blank, signatures = note.rpartition("\n\n")
+    lines = (text + "\n").split("\n")
+    if not blank or len(lines) != 4:
+        raise Malformed("the seal is not three lines, an empty one, and signatures")
+    origin, size, root = lines[:3]
+    if not is_name(origin):
+        raise Malformed("the seal's origin is not one")
+    if not re.fullmatch("0|[1-9][0-9]{0,19}", size, re.ASCII) or int(size) > U64_MAX:
+        raise Malformed("the seal's size is not a number")
+    root_bytes = from_base64(root)
+    if len(root_bytes) != 32:
+        raise Malformed("the seal's root is not 32 bytes")
+    parsed = []
+    if not signatures.endswith("\n"):
+        raise Malformed("the seal's last line does not end")
+    for line in signatures[:-1].split("\n"):
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != "\u2014" or not is_name(parts[1]):
+            raise Malformed("a signature line is not one")
+        raw = from_base64(parts[2])
+        if len(raw) < 5:
+            raise Malformed("a signature is too short")
+        parsed.append((parts[1], raw))
+    return Seal(origin, int(size), root_bytes, (text + "\n").encode(), parsed)
+
+
+# --- [6] An event's signature -----------------------------------------------------------------------------------------
+
+
+def verify_proof(proof: str, header: bytes, public: bytes) -> int:
+    """Checks one event's `tlog-proof` under the key then in force, and gives the event's seq."""
+    text, blank, seal_text = proof.partition("\n\n")
+    lines = text.split("\n")
+    if not blank or lines[0] != "c2sp.org/tlog-proof@v1" or len(lines) < 2:
+        raise Malformed("it is no tlog-proof of version 1")
+    index = re.fullmatch("index (0|[1-9][0-9]{0,19})", lines[1], re.ASCII)
+    if not index:
+        raise Malformed("the proof names no index")
+    seq = int(index.group(1))
+    path = [from_base64(line) for line in lines[2:]]
+    if any(len(step) != 32 for step in path):
+        raise Malformed("a hash of the path is not 32 bytes")
+    seal = parse_seal(seal_text.encode())
+    if inclusion_root(leaf_hash(header), seq, seal.size, path) != seal.root:
+        raise Malformed("the path does not lead to the seal's root")
+    if not seal.signed_by(public):
+        raise Malformed("the seal is not signed by this key")
+    if parse_header(header).seq != seq:
+        raise Malformed("the header is of another event")
+    return seq
+
+
+# --- [8] Bodies -------------------------------------------------------------------------------------------------------
+
+BODY_BYTES_MAX = 65_536
+LEDGER_CREATED, SIGNING_KEY_ADDED = 1, 2
+
+# Code | kind | fields: the page's own table, line for line.
+KINDS = """
+1 | LedgerCreated | ledger id, origin str, format u16, key id, algorithm enum(ed25519, rsa, p256), public h32
+2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
+3 | SigningKeyRetired | as SigningKeyAdded
+100 | TenantCreated | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, parent id?
+101 | TenantUpdated | tenant id, changes {str: json}
+102 | TenantSuspended | tenant id, reason str?
+103 | TenantResumed | tenant id
+104 | TenantDeleted | tenant id, reason str?
+110 | OrganisationCreated | organisation id, slug str, name str, tier str?, limits {str: u64}, default bool
+120 | MemberInvited | member id, email_hash h32, personal enc, role enum(owner, admin, standard, readonly), expires t?
+121 | MemberJoined | member id
+130 | AgentRegistered | agent id, organisation id, owner principal, via str, name str, handles [namespace str, value str], kind str?, semver str?, capabilities [str], environment enum(production, staging, development), owner_hash h32?, actions [str], limit (amount decimal, currency str)?, accountability, valid_until t?, visibility enum(owner, tenant, everyone), disclosure enum(none, verifiable, listed), personal enc
+131 | AgentUpdated | agent id, changes {str: json}, personal enc?
+132, 133 | AgentSuspended, AgentResumed | agent id, cause id?, reason enc?
+134 | AgentDecommissioned | agent id, cause enum(revoked, decommissioned, deleted), personal enc
+140, 141 | AgentKeyAdded, AgentKeyRevoked | agent id, key id, purpose enum(identity, enrolled, did), algorithm enum(ed25519, rsa, p256), public bytes
+142 | CertificateIssued | agent id, key id, ca_key id, agent_name str, organisation_slug str, issued_by enc, issued t, valid_until t?, signature sig
+150 | CredentialCreated | credential id, principal, kind enum(api_key, client_secret), name str?, hash h32, scopes [str], audience [str], expires t?
+151 | CredentialRevoked | credential id, principal, cause str
+152 | CredentialsUsed | items [credential id, count u32, last t]
+153 | AuthenticationFailed | mount str, claimed str?, principal?, why str, count u32
+160 | ChallengeIssued | challenge id, purpose enum(prove, enrol), about id, nonce str, issued_by str, expires t, tries u8
+161 | ChallengeAnswered | challenge id, about id, passed bool, why str?, evidence bytes?
+200 | TokenIssued | token id, profile enum(execution, access, passport, session, code, refresh, delegation, workload), grant enum(issue, client, code, refresh, delegate, exchange), principal, agent id?, mission id?, execution id?, session id?, parent id?, root id, depth u8, replaces id?, audience [str], scopes [str], services [service str, connection str?, scopes [str], constraints json], terms enc?, interval u32?, accountability?, expires t, max_uses u32?, hash h32?, cnf h32?, key id?, signature sig?, snapshot str?
+201 | TokenRefused | profile, agent id?, mission id?, parent id?, why str
+202 | TokenUsed | token id
+203 | TokenRevoked | token id, agent id?, cause enum(requested, ancestor, agent, mission), first id, reason enc?
+204 | ScopeChecked | token id, agent id?, mission id?, tool str, passed bool, violations [str], params enc?, params_hash h32
+400 | MissionOpened | mission id, agent id?, implicit bool, key (namespace str, text str)?, terms enc?, services [str], limits {str: u64}, expires t?
+401 | MissionCompleted | mission id, agent id?, end enc?
+402 | MissionRevoked | mission id, agent id?, cause id?, end enc?
+410 | AuditChainOpened | chain id, mission id, agent_text str, mission_text str, opened t
+411 | AuditEntryAppended | entry id, chain id, mission id, sequence u64, layer enum(IDENTITY, EXECUTION, COMPLIANCE, GOVERNANCE), event str, agent_text str, mission_text str, token_text str?, at t, data enc, prev h32, entry_hash h32
+412 | AuditChainClosed | chain id, entries u64, head h32
+"""  # fmt: skip
+PRELUDE = "origin enc?, due t?"
+ACCOUNTABILITY = "mode str, on_warning str?, on_critical str?, credential_access str, key_mode str, llm [str]"
+
+# A decoder takes one value from the reader.
+Decoder = Callable[[Reader], object]
+
+
+def varint(r: Reader, longest: int) -> int:
+    """A variable-length integer of at most that many bytes."""
+    first = r.take(1)[0]
+    if first < 251:
+        return first
+    size = {251: 2, 252: 4, 253: 8, 254: 16}.get(first, longest + 1)
+    if size > longest:
+        raise Malformed("an integer is larger than its type")
+    return int.from_bytes(r.take(size), "little")
+
+
+def unsigned(longest: int) -> Decoder:
+    return lambda r: varint(r, longest)
+
+
+def signed(longest: int) -> Decoder:
+    def decode(r: Reader) -> int:
+        zigzag = varint(r, longest)
+        return -(zigzag // 2) - 1 if zigzag % 2 else zigzag // 2
+
+    return decode
+
+
+def fixed(count: int) -> Decoder:
+    return lambda r: r.take(count)
+
+
+def counted(r: Reader) -> bytes:
+    return r.take(varint(r, 8))
+
+
+def string(r: Reader) -> str:
+    return utf8(counted(r))
+
+
+def one_bit(r: Reader) -> bool:
+    value = r.take(1)[0]
+    if value > 1:
+        raise Malformed("a truth value or an option is neither 0 nor 1")
+    return value == 1
+
+
+def chosen(names: list[str]) -> Decoder:
+    def decode(r: Reader) -> str:
+        index = varint(r, 4)
+        if index >= len(names):
+            raise Malformed("an enumeration has no such value")
+        return names[index]
+
+    return decode
+
+
+def optional(inner: Decoder) -> Decoder:
+    return lambda r: inner(r) if one_bit(r) else None
+
+
+def listed(inner: Decoder) -> Decoder:
+    def decode(r: Reader) -> list:
+        count = varint(r, 8)
+        if count > len(r.data):
+            raise Malformed("a list has more values than bytes")
+        return [inner(r) for _ in range(count)]
+
+    return decode
+
+
+def mapped(key: Decoder, value: Decoder) -> Decoder:
+    return listed(lambda r: (key(r), value(r)))
+
+
+def record(fields: list[tuple[str, Decoder]]) -> Decoder:
+    return lambda r: {name: decode(r) for name, decode in fields}
+
+
+def sixty_four(r: Reader) -> bytes:
+    data = counted(r)
+    if len(data) != 64:
+        raise Malformed("a signature is not 64 bytes")
+    return data
+
+
+def a_subject(r: Reader) -> tuple[int, bytes]:
+    kind, ident = varint(r, 4) + 1, r.take(16)
+    if kind not in THING_KINDS:
+        raise Malformed("a subject is of no known kind")
+    return kind, ident
+
+
+def a_principal(r: Reader) -> tuple[int, object]:
+    kind = varint(r, 4)
+    if kind not in PRINCIPAL_KINDS:
+        raise Malformed("a principal is of no known kind")
+    if kind == EXTERNAL_SUBJECT:
+        return kind, string(r)
+    return kind, None if kind in PRINCIPALS_WITHOUT_ID else r.take(16)
+
+
+def comma_parts(text: str) -> list[str]:
+    """Splits at the commas that stand in no brackets."""
+    parts, depth, begin = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth == 0:
+            parts.append(text[begin:at].strip())
+            begin = at + 1
+    return [*parts, text[begin:].strip()]
+
+
+class Shapes:
+    """Decoders made from the page's notation: `name type` with `?`, `[T]`, `{K: V}`, `(fields)` and `enum(…)`."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, Decoder] = {
+            "u8": fixed(1), "bool": one_bit, "u16": unsigned(2), "u32": unsigned(4), "u64": unsigned(8),
+            "str": string, "json": string, "bytes": counted, "id": fixed(16), "h32": fixed(32), "b24": fixed(24),
+            "sig": sixty_four, "t": signed(8), "i128": signed(16), "subject": a_subject, "principal": a_principal,
+        }  # fmt: skip
+        self.named["enc"] = self.fields("key subject, nonce b24, ciphertext bytes")
+        self.named["decimal"] = self.fields("mantissa i128, scale u8")
+        self.named["accountability"] = self.fields(ACCOUNTABILITY)
+
+    def fields(self, text: str) -> Decoder:
+        made = []
+        for part in comma_parts(text):
+            name, _, kind = part.partition(" ")
+            # A field that has its type's name, or that of an enumeration further up, stands alone.
+            decoder = self.type(kind or name)
+            if kind.startswith("enum("):
+                self.named[name] = decoder
+            made.append((name.rstrip("?"), decoder))
+        return record(made)
+
+    def type(self, text: str) -> Decoder:
+        if text.endswith("?"):
+            return optional(self.type(text[:-1]))
+        if text.startswith("enum("):
+            return chosen(comma_parts(text[5:-1]))
+        if text.startswith("{"):
+            key, value = text[1:-1].split(": ")
+            return mapped(self.type(key), self.type(value))
+        if text.startswith("("):
+            return self.fields(text[1:-1])
+        if text.startswith("["):
+            inner = text[1:-1]
+            return listed(self.fields(inner) if " " in inner else self.type(inner))
+        return self.named[text]
+
+    def kinds(self) -> dict[int, Decoder]:
+        prelude = self.fields(PRELUDE)
+        made: dict[int, Decoder] = {}
+        by_name: dict[str, Decoder] = {}
+        for line in KINDS.strip().splitlines():
+            codes, names, text = (column.strip() for column in line.split(" | "))
+            fields = by_name[text[3:]] if text.startswith("as ") else self.fields(text)
+            for code, name in zip(codes.split(", "), names.split(", "), strict=True):
+                by_name[name] = fields
+                made[int(code)] = record([("prelude", prelude), ("body", fields)])
+        return made
+
+
+BODIES = Shapes().kinds()
+
+
+def decode_body(kind: int, version: int, body: bytes) -> dict | None:
+    """The body's fields; None for a kind or version that is not known here."""
+    decoder = BODIES.get(kind)
+    if decoder is None or version != 1:
+        return None
+    if len(body) > BODY_BYTES_MAX:
+        raise Malformed("the body is longer than bodies may be")
+    r = Reader(body)
+    value = decoder(r)
+    r.end()
+    return value["body"]  # type: ignore[index]
+
+
+# --- [10] Export ------------------------------------------------------------------------------------------------------
+
+MAGIC = b"chancery export 1\n"
+FRAME_BYTES_MAX = 1024 * 1024
+
+
+@dataclass
+class EventFrame:
+    """An event as an export holds it; `body` is None when it is withheld."""
+
+    header: bytes
+    body: bytes | None
+
+
+class ContainerFault(Exception):
+    """The export's frames are malformed or stop early."""
+
+
+def read_export(source: BinaryIO) -> Iterator[EventFrame | bytes]:
+    """The frames in order: events, and seals as bytes. Raises ContainerFault where the frames stop making sense."""
+
+    def fill(count: int) -> bytes:
+        data = source.read(count)
+        if len(data) != count:
+            raise ContainerFault("it ends before its end frame")
+        return data
+
+    if fill(len(MAGIC)) != MAGIC:
+        raise ContainerFault("it does not begin as an export does")
+    events = seals = 0
+    while True:
+        kind, length = struct.unpack(">cI", fill(5))
+        if length > FRAME_BYTES_MAX:
+            raise ContainerFault("a frame is longer than frames may be")
+        payload = fill(length)
+        if kind == b"E":
+            events += 1
+            yield event_frame(payload)
+        elif kind == b"S":
+            seals += 1
+            yield payload
+        elif kind == b"Z":
+            if payload != struct.pack(">QQ", events, seals):
+                raise ContainerFault("it does not hold as many events and seals as it says")
+            if source.read(1):
+                raise ContainerFault("something follows its end")
+            return
+        else:
+            raise ContainerFault("a frame is of no known type")
+
+
+def event_frame(payload: bytes) -> EventFrame:
+    r = Reader(payload)
+    try:
+        header = r.take(r.uint(4))
+        with_body = r.uint(1)
+    except Malformed:
+        raise ContainerFault("an event's frame does not fit its parts") from None
+    body = payload[r.at :]
+    if with_body == 1:
+        return EventFrame(header, body)
+    if with_body == 0 and not body:
+        return EventFrame(header, None)
+    raise ContainerFault("an event's frame does not fit its parts")
+
+
+# --- [9], [13] Key history and verification ---------------------------------------------------------------------------
+
+FINDINGS_KEPT = 100
+AUTHENTIC = {"header", "record", "body", "key", "head", "checkpoint", "signature"}
+CHAIN = {"header", "record", "gap", "link", "time", "truncated", "container"}
+TREE = {"header", "record", "tree", "checkpoint", "diverged"}
+KEYS = {"key", "head", "signature"}
+
+
+@dataclass
+class Finding:
+    """One thing that is wrong, and at which event."""
+
+    seq: int
+    reason: str
+    detail: str
+
+    def to_json(self) -> dict:
+        return {"seq": self.seq, "reason": self.reason, "detail": self.detail}
+
+
+@dataclass
+class Verifier:
+    """Section 13. `n` is the number of the next event."""
+
+    trusted: tuple[str, bytes] | None = None
+    heads: list[Seal] = field(default_factory=list)
+
+    n: int = 0
+    events: int = 0
+    seals: int = 0
+    prev: bytes = ZERO_HASH
+    time: int | None = None
+    tree: Tree = field(default_factory=Tree)
+    roots_hold: bool = True
+    origin: str | None = None
+    keys: list[tuple[int, bytes]] = field(default_factory=list)
+    # A sealing key named in the commit being read, and the event that names it.
+    added: tuple[int, bytes] | None = None
+    sealed_to: int = 0
+    held: tuple[int, bytes] | None = None
+    trusted_key_sealed: bool = False
+    bodies: dict = field(default_factory=lambda: {"intact": 0, "withheld": 0, "unknown": 0})
+    head_roots: dict[int, bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def found(self, seq: int, reason: str, detail: str) -> None:
+        self.findings.append(Finding(seq, reason, detail))
+
+    def event(self, frame: EventFrame) -> None:
+        self.events += 1
+        if self.added:
+            self.found(self.added[0], "key", "a sealing key was added, and its commit went on")
+            self.added = None
+        try:
+            header = parse_header(frame.header)
+        except Malformed as why:
+            self.found(self.n, "header", str(why))
+            self.roots_hold = False
+        else:
+            self.in_place(header)
+            self.body(header, frame.body)
+        self.tree.push(leaf_hash(frame.header))
+        self.prev = header_hash(frame.header)
+        self.n += 1
+        if self.roots_hold and any(head.size == self.n for head in self.heads):
+            self.head_roots[self.n] = self.tree.root()
+
+    def in_place(self, header: Header) -> None:
+        if header.seq != self.n:
+            self.found(self.n, "gap", f"event {header.seq} stands where {self.n} should")
+            self.roots_hold = False
+            self.n = header.seq
+        if header.prev != self.prev:
+            self.found(self.n, "link", "it does not name the hash of the event before it")
+        if self.time is not None and header.time < self.time:
+            self.found(self.n, "time", "it is earlier than the event before it")
+        self.time = header.time
+
+    def body(self, header: Header, body: bytes | None) -> None:
+        value: dict | None = None
+        damaged = False
+        if body is None:
+            self.bodies["withheld"] += 1
+        elif body_hash(body) != header.body_hash:
+            damaged = True
+            self.found(self.n, "body", "the body does not have the hash in the header")
+        else:
+            try:
+                value = decode_body(header.kind, header.version, body)
+            except Malformed as why:
+                damaged = True
+                self.found(self.n, "body", f"the body is not of its kind: {why}")
+            else:
+                self.bodies["unknown" if value is None else "intact"] += 1
+        self.key_history(header, value, damaged)
+
+    def key_history(self, header: Header, value: dict | None, damaged: bool) -> None:
+        """Rule 6: who may seal, and from where on."""
+        first = self.n == 0
+        of_keys = header.kind in (LEDGER_CREATED, SIGNING_KEY_ADDED)
+        if of_keys and value is None and not damaged:
+            self.found(self.n, "key", "the log's keys are not known without its body")
+        elif header.kind == LEDGER_CREATED and value is not None and value["format"] != 1:
+            self.found(self.n, "key", "the log is of a format that is not known")
+        elif header.kind == LEDGER_CREATED and value is not None and not sealing_key(value):
+            self.found(self.n, "key", "its sealing key is no Ed25519 key")
+        elif header.kind == LEDGER_CREATED and value is not None and first:
+            self.origin = value["origin"]
+            self.keys.append((1, value["public"]))
+        elif first:
+            self.found(0, "key", "it is not the first event of a ledger")
+        elif header.kind == LEDGER_CREATED:
+            self.found(self.n, "key", "a second ledger begins here")
+        elif header.kind == SIGNING_KEY_ADDED and value is not None and value["purpose"] == "seal":
+            if sealing_key(value):
+                self.added = (self.n, value["public"])
+            else:
+                self.found(self.n, "key", "its sealing key is no Ed25519 key")
+
+    def seal(self, data: bytes) -> None:
+        self.seals += 1
+        at = max(self.n - 1, 0)
+        try:
+            seal = parse_seal(data)
+        except Malformed as why:
+            self.found(at, "checkpoint", str(why))
+            return
+        if self.origin is not None and seal.origin != self.origin:
+            self.found(at, "checkpoint", f"the seal is of another log, `{seal.origin}`")
+        elif seal.size != self.n:
+            self.found(at, "checkpoint", f"the seal signs {seal.size} events where {self.n} end")
+        elif self.roots_hold:
+            root = self.tree.root()
+            if seal.root == root:
+                self.held = (self.n, root)
+            else:
+                self.found(at, "checkpoint", "the seal does not sign the events before it")
+                self.roots_hold = False
+        self.signature(seal, at)
+        if self.added:
+            self.keys.append((self.n + 1, self.added[1]))
+            self.added = None
+        self.sealed_to = seal.size
+
+    def signature(self, seal: Seal, at: int) -> None:
+        if not self.keys:
+            return
+        *earlier, in_force = (public for _, public in self.keys)
+        if self.trusted and self.trusted[1] == in_force:
+            self.trusted_key_sealed = True
+        if seal.signed_by(in_force):
+            return
+        if any(seal.signed_by(public) for public in earlier):
+            self.found(at, "key", "the seal is by a key of this log, but not by the one then in force")
+        else:
+            self.found(at, "signature", "the seal is not signed by the key then in force")
+
+    def end(self) -> None:
+        if self.events == 0:
+            self.found(0, "gap", "there is no event")
+        elif self.sealed_to < self.n:
+            self.found(self.sealed_to, "checkpoint", "no seal signs this event")
+        if self.trusted and self.events and not (self.trusted_key_sealed and self.trusted[0] == self.origin):
+            self.found(0, "key", "the log is not sealed by the trusted key")
+        for head in self.heads:
+            self.head(head)
+
+    def head(self, head: Seal) -> None:
+        last = max(head.size - 1, 0)
+        if head.origin != self.origin or not any(head.signed_by(public) for _, public in self.keys):
+            self.found(last, "head", "the head given is not signed by a key of this log")
+        elif head.size > self.n:
+            self.found(self.n, "truncated", f"the log ends here, and a head for {head.size} events was signed")
+        elif self.head_roots.get(head.size, head.root) != head.root:
+            self.found(last, "diverged", "the log is not the one that the head given signs")
+
+    def verdict(self) -> dict:
+        reasons = {finding.reason for finding in self.findings}
+        kept = [finding.to_json() for finding in self.findings[:FINDINGS_KEPT]]
+        return {
+            "whole": not self.findings,
+            "origin": self.origin,
+            "events": self.events,
+            "seals": self.seals,
+            "size": self.held[0] if self.held else 0,
+            "root": self.held[1].hex() if self.held else None,
+            "trust": "given" if self.trusted else "self",
+            "keys": [
+                {"from_size": size, "verifier_key": verifier_key(self.origin or "", public)} for size, public in self.keys
+            ],
+            "checks": {
+                "events_authentic": "no" if reasons & AUTHENTIC else "yes",
+                "chain_whole": "no" if reasons & CHAIN else "yes",
+                "tree_consistent": "no" if reasons & TREE else "yes",
+                "keys_consistent": "no" if reasons & KEYS else "yes",
+            },
+            "bodies": self.bodies,
+            "truncation_excluded_to": max((head.size for head in self.heads), default=None),
+            "witnesses": "unwitnessed",
+            "diverged": "diverged" in reasons,
+            "first_broken": kept[0] if kept else None,
+            "findings": kept,
+            "findings_total": len(self.findings),
+        }
+
+
+def sealing_key(value: dict) -> bool:
+    """Whether a key event names an Ed25519 key."""
+    return value["algorithm"] == "ed25519" and decode_point(value["public"]) is not None
+
+
+def verify(
+    source: BinaryIO,
+    trusted: tuple[str, bytes] | None = None,
+    heads: list[Seal] | None = None,
+    progress: Callable[[int], None] = lambda events: None,
+) -> dict:
+    """Reads an export to its end and gives the verdict."""
+    verifier = Verifier(trusted, heads or [])
+    try:
+        for item in read_export(source):
+            if isinstance(item, EventFrame):
+                verifier.event(item)
+                progress(verifier.events)
+            else:
+                verifier.seal(item)
+    except ContainerFault as why:
+        verifier.found(verifier.n, "container", str(why))
+    verifier.end()
+    return verifier.verdict()
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def show(verdict: dict) -> str:
+    """The verdict for a person."""
+    lines = [f"{name.replace('_', ' '):<18} {answer}" for name, answer in verdict["checks"].items()]
+    lines.append(f"{'events, seals':<18} {verdict['events']}, {verdict['seals']}")
+    lines.append(f"{'trust':<18} {verdict['trust']}")
+    excluded = verdict["truncation_excluded_to"]
+    lines.append(f"{'tail cut off':<18} {'cannot be excluded' if excluded is None else f'excluded up to {excluded}'}")
+    for finding in verdict["findings"]:
+        lines.append(f"event {finding['seq']}: {finding['reason']}: {finding['detail']}")
+    lines.append("WHOLE" if verdict["whole"] else f"NOT WHOLE: {verdict['findings_total']} findings")
+    return "\n".join(lines)
+
+
+def counter(total_bytes: int, source: BinaryIO) -> Callable[[int], None]:
+    """Progress on a terminal, every thousand events; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda events: None
+
+    def count(events: int) -> None:
+        if events % 1000 == 0:
+            share = 100 * source.tell() // max(total_bytes, 1)
+            print(f"\r{events} events, {share} %", end="", file=sys.stderr, flush=True)
+
+    return count
+
+
+def text_or_file(given: str) -> str:
+    """An argument may be the text itself or a file that holds it."""
+    path = Path(given)
+    return path.read_text(encoding="utf-8") if path.is_file() else given
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Verify a Chancery export offline (docs/format.md).")
+    parser.add_argument("export", type=Path, help="what `chancery export` wrote")
+    parser.add_argument("--key", help="the verifier key you trust, or a file that holds it")
+    parser.add_argument("--head", action="append", default=[], help="a seal of this log that you kept: a file")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    arguments = parser.parse_args()
+    try:
+        trusted = parse_verifier_key(text_or_file(arguments.key)) if arguments.key else None
+        heads = [parse_seal(Path(head).read_bytes()) for head in arguments.head]
+        with arguments.export.open("rb") as source:
+            verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source))
+    except (OSError, Malformed) as why:
+        print(f"chancery_verify: not checked: {why}", file=sys.stderr)
+        return 2
+    if sys.stderr.isatty():
+        print("\r", end="", file=sys.stderr)
+    print(json.dumps(verdict, indent=2, ensure_ascii=False) if arguments.json else show(verdict))
+    return 0 if verdict["whole"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
