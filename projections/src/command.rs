@@ -229,7 +229,7 @@ pub struct RegisterAgent {
     /// Its identity key.
     #[serde(default)]
     pub key: KeyChoice,
-    /// When it stops being usable, in microseconds since the epoch.
+    /// When it stops being usable.
     #[serde(default)]
     pub valid_until: Option<Micros>,
     /// Instead of `valid_until`: how many days from its registration it is usable, 1 to 3650.
@@ -431,7 +431,7 @@ pub struct CreateApiKey {
     /// Which mounts it opens: `native`, or a dialect's name; at least one.
     #[serde(default = "native_only")]
     pub audience: Vec<String>,
-    /// When it lapses, in microseconds since the epoch; never, if absent.
+    /// When it lapses; never, if absent.
     #[serde(default)]
     pub expires: Option<Micros>,
 }
@@ -485,7 +485,7 @@ pub struct IssueToken {
     pub mission: MissionRef,
     /// What it allows: 1 to 256 distinct texts of 1 to 128 characters.
     pub scopes: Vec<String>,
-    /// The last instant at which it is live, in microseconds since the epoch.
+    /// The last instant at which it is live.
     pub expires: Micros,
     /// Parameters that must be exactly these: a JSON object.
     #[serde(default = "JsonText::object")]

@@ -26,5 +26,6 @@ pub mod scope;
 pub mod sequencer;
 pub mod token;
 pub mod trust;
+pub mod view;
 pub mod views;
 pub mod worker;

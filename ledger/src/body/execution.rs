@@ -32,7 +32,7 @@ pub struct MissionOpened {
 }
 
 /// A name that a caller gave, in the words of one dialect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ExternalKey {
     /// `native`, or the dialect's name.
     pub namespace: String,
@@ -41,7 +41,7 @@ pub struct ExternalKey {
 }
 
 /// What a mission is about.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MissionTerms {
     /// What is to be done.
     pub intent: Option<String>,
@@ -74,7 +74,7 @@ pub struct MissionRevoked {
 }
 
 /// What is said of a mission's end.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MissionEnd {
     /// What came out.
     pub output: Option<String>,

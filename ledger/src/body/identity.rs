@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::{Changes, Decimal, Signature};
+use super::field::{Changes, Decimal, Signature, hex_bytes};
 use super::ledger::Algorithm;
 use super::{Facts, Subjects};
 use crate::actor::Principal;
@@ -99,7 +99,7 @@ pub struct MemberInvited {
 }
 
 /// Who a member is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MemberPersonal {
     /// E-mail address.
     pub email: String,
@@ -108,7 +108,7 @@ pub struct MemberPersonal {
 }
 
 /// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberRole {
     /// Everything.
@@ -170,7 +170,7 @@ pub struct AgentRegistered {
 }
 
 /// A name that one thing holds alone in its namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Handle {
     /// `orgkernel/<organisation slug>`, `agentidp`, `aegis`, `aegis/everyone`.
     pub namespace: String,
@@ -192,7 +192,7 @@ pub enum Environment {
 }
 
 /// How much an agent may move in one transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SpendingLimit {
     /// At most this.
     pub amount: Decimal,
@@ -201,7 +201,7 @@ pub struct SpendingLimit {
 }
 
 /// How an agent is held to account; what was never set is the strictest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Accountability {
     /// `enforced`, `standard` or `none`.
     pub mode: String,
@@ -257,7 +257,7 @@ pub enum Disclosure {
 }
 
 /// What of an agent can concern a person.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AgentPersonal {
     /// E-mail address.
     pub email: Option<String>,
@@ -335,7 +335,7 @@ pub enum EndCause {
 }
 
 /// Who ended an agent, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EndPersonal {
     /// Who, as claimed.
     pub by: Option<String>,
@@ -355,6 +355,7 @@ pub struct AgentKeyAdded {
     /// Its algorithm.
     pub algorithm: Algorithm,
     /// Its public part.
+    #[serde(with = "hex_bytes")]
     pub public: Vec<u8>,
 }
 
@@ -370,6 +371,7 @@ pub struct AgentKeyRevoked {
     /// Its algorithm.
     pub algorithm: Algorithm,
     /// Its public part.
+    #[serde(with = "hex_bytes")]
     pub public: Vec<u8>,
 }
 
@@ -524,6 +526,7 @@ pub struct ChallengeAnswered {
     /// Why not.
     pub why: Option<String>,
     /// The signature that was presented.
+    #[serde(with = "hex_bytes::option")]
     pub evidence: Option<Vec<u8>>,
 }
 

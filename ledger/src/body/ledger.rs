@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::field::hex_bytes;
 use super::{Facts, Subjects};
 use crate::ids::{KeyId, LedgerId, TenantId};
 
@@ -22,6 +23,7 @@ pub struct LedgerCreated {
     /// Its algorithm.
     pub algorithm: Algorithm,
     /// Its public part.
+    #[serde(with = "hex_bytes")]
     pub public: [u8; 32],
 }
 
@@ -35,6 +37,7 @@ pub struct SigningKeyAdded {
     /// Its algorithm.
     pub algorithm: Algorithm,
     /// Its public part, as the algorithm defines it.
+    #[serde(with = "hex_bytes")]
     pub public: Vec<u8>,
     /// Whose it is, for a tenant's key.
     pub tenant: Option<TenantId>,
@@ -50,13 +53,14 @@ pub struct SigningKeyRetired {
     /// Its algorithm.
     pub algorithm: Algorithm,
     /// Its public part.
+    #[serde(with = "hex_bytes")]
     pub public: Vec<u8>,
     /// Whose it was, for a tenant's key.
     pub tenant: Option<TenantId>,
 }
 
 /// What a key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// The seals of commits.
@@ -70,7 +74,7 @@ pub enum Purpose {
 }
 
 /// How a key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
     /// RFC 8032.

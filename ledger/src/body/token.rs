@@ -120,7 +120,7 @@ pub struct ServiceGrant {
 }
 
 /// What a token says of its mission.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TokenTerms {
     /// What it is for.
     pub intent: Option<String>,

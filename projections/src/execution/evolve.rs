@@ -6,10 +6,11 @@ use chancery_ledger::event::Event;
 use chancery_ledger::ids::MissionId;
 use chancery_ledger::link::Hash;
 use chancery_ledger::shred::Encrypted;
+use chancery_ledger::time::Micros;
 
 use super::state::{
     AuditChain, AuditEntry, CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ENTRIES, MISSION_KEYS, MISSION_LIST,
-    MISSIONS, Mission, MissionState,
+    MISSIONS, MISSIONS_IN_STATE, Mission, MissionState,
 };
 use crate::rows::{RowsError, RowsMut};
 
@@ -76,9 +77,12 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
 }
 
 fn mission_opened(rows: &mut dyn RowsMut, event: &Event, it: &MissionOpened) -> Result<(), RowsError> {
+    let list = (event.tenant, u8::from(it.implicit));
+    let ordinal = MISSION_LIST.append(rows, list, &it.mission)?;
     let mission = Mission {
         mission: it.mission,
         tenant: event.tenant,
+        ordinal,
         agent: it.agent,
         implicit: it.implicit,
         key: it.key.clone(),
@@ -94,21 +98,22 @@ fn mission_opened(rows: &mut dyn RowsMut, event: &Event, it: &MissionOpened) -> 
     if let Some(key) = &it.key {
         MISSION_KEYS.put(rows, (event.tenant, key.namespace.as_str(), key.text.as_str()), &it.mission)?;
     }
-    if !it.implicit {
-        MISSION_LIST.append(rows, event.tenant, &it.mission)?;
-    }
-    Ok(())
+    MISSIONS_IN_STATE.enter(rows, (event.tenant, list.1, MissionState::Open.code()), ordinal, ordinal, Micros::MAX)
 }
 
 fn end(
     rows: &mut dyn RowsMut, event: &Event, mission: MissionId, state: MissionState, end: Option<&Encrypted>,
 ) -> Result<(), RowsError> {
-    MISSIONS.update(rows, mission, "a mission", |mission| {
-        mission.state = state;
+    let mut before = MissionState::Open;
+    let mission = MISSIONS.update(rows, mission, "a mission", |mission| {
+        before = std::mem::replace(&mut mission.state, state);
         mission.ended = Some(event.time);
         mission.end = end.cloned();
     })?;
-    Ok(())
+    let list = (mission.tenant, u8::from(mission.implicit));
+    let length = MISSION_LIST.len(&*rows, list)?;
+    MISSIONS_IN_STATE.leave(rows, (list.0, list.1, before.code()), length, mission.ordinal)?;
+    MISSIONS_IN_STATE.enter(rows, (list.0, list.1, state.code()), length, mission.ordinal, Micros::MAX)
 }
 
 /// The row that opening a chain makes.

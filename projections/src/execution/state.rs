@@ -9,13 +9,14 @@ use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};
 
+use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
 
 /// Missions, by id.
 pub const MISSIONS: Table<Mission> = Table::new(1);
 /// Missions, by tenant, namespace and the caller's own name.
 pub const MISSION_KEYS: Table<MissionId> = Table::new(2);
-/// Missions of a tenant that somebody opened on purpose.
+/// Missions of a tenant, by tenant and whether they are implicit (1) or somebody opened them on purpose (0).
 pub const MISSION_LIST: DenseList<MissionId> = DenseList::new(3);
 /// Audit chains, by id.
 pub const CHAINS: Table<AuditChain> = Table::new(5);
@@ -27,6 +28,8 @@ pub const CHAINS_BY_AGENT: DenseList<AuditChainId> = DenseList::new(7);
 pub const CHAIN_LIST: DenseList<AuditChainId> = DenseList::new(9);
 /// Audit entries, by chain and sequence.
 pub const ENTRIES: Table<AuditEntry> = Table::new(11);
+/// Which missions of a list stand where, by tenant, implicit (1) or not (0), and state code.
+pub const MISSIONS_IN_STATE: Subset = Subset::new(12);
 
 /// Where a mission stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -41,6 +44,19 @@ pub enum MissionState {
 }
 
 impl MissionState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Completed, Self::Revoked];
+
+    /// The byte that stands for it in keys.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Open => 0,
+            Self::Completed => 1,
+            Self::Revoked => 2,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -59,6 +75,8 @@ pub struct Mission {
     pub mission: MissionId,
     /// Whose it is.
     pub tenant: TenantId,
+    /// Its place in its list.
+    pub ordinal: u64,
     /// The agent it is for.
     pub agent: Option<AgentId>,
     /// Opened by a command that needed one and named none.

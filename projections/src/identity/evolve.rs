@@ -5,12 +5,14 @@ use chancery_ledger::body::identity::{AgentKeyPurpose, AgentRegistered, AgentUpd
 use chancery_ledger::body::ledger::{LedgerCreated, Purpose, SigningKeyAdded};
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{AgentId, TenantId};
+use chancery_ledger::time::Micros;
 
 use super::state::{
-    AGENT_COUNTS, AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_STATUS, AGENTS_BY_TENANT, Agent, AgentEnd, AgentKey,
-    AgentStatus, CERTIFICATES, CHALLENGES, CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, Certificate, Challenge,
-    Credential, HANDLES, KEYS, LEDGER, Ledger, MEMBERS, Member, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS,
-    ORGANISATIONS, Organisation, PublicKeyRow, SEALING_KEY, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, Tenant,
+    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentEnd, AgentKey, AgentStatus, CERTIFICATES, CHALLENGES,
+    CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, Certificate, Challenge, Credential, HANDLES, KEY_LIST, KEYS,
+    LEDGER, Ledger, MEMBER_LIST, MEMBERS, Member, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS, ORGANISATIONS,
+    Organisation, PublicKeyRow, SEALING_KEY, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST,
+    TENANT_SLUGS, TENANTS, Tenant,
 };
 use crate::rows::{RowsError, RowsMut};
 
@@ -23,7 +25,10 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     match &event.body {
         Body::LedgerCreated(created) => ledger_created(rows, event, created),
         Body::SigningKeyAdded(added) => signing_key_added(rows, event, added),
-        Body::SigningKeyRetired(_) => Ok(()),
+        Body::SigningKeyRetired(retired) => {
+            KEYS.update(rows, retired.key, "a public key", |key| key.retired = Some(at))?;
+            Ok(())
+        }
         Body::TenantCreated(created) => {
             let tenant = Tenant {
                 tenant: created.tenant,
@@ -89,7 +94,9 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 joined: false,
                 expires: invited.expires,
             };
-            MEMBERS.put(rows, invited.member, &member)
+            MEMBERS.put(rows, invited.member, &member)?;
+            MEMBER_LIST.append(rows, event.tenant, &invited.member)?;
+            Ok(())
         }
         Body::MemberJoined(joined) => {
             MEMBERS.update(rows, joined.member, "a member", |member| member.joined = true)?;
@@ -200,10 +207,10 @@ fn ledger_created(rows: &mut dyn RowsMut, event: &Event, created: &LedgerCreated
         public: created.public.to_vec(),
         tenant: None,
         added: event.time,
+        retired: None,
     };
     SEALING_KEY.put(rows, (), &key)?;
-    KEYS.append(rows, (), &key)?;
-    Ok(())
+    add_key(rows, &key)
 }
 
 fn signing_key_added(rows: &mut dyn RowsMut, event: &Event, added: &SigningKeyAdded) -> Result<(), RowsError> {
@@ -214,24 +221,31 @@ fn signing_key_added(rows: &mut dyn RowsMut, event: &Event, added: &SigningKeyAd
         public: added.public.clone(),
         tenant: added.tenant,
         added: event.time,
+        retired: None,
     };
     match (added.purpose, added.tenant) {
         (Purpose::Seal, _) => SEALING_KEY.put(rows, (), &key)?,
         (Purpose::OrgCa, Some(tenant)) => ORG_CAS.put(rows, tenant, &key)?,
         (Purpose::OrgCa | Purpose::JwtEddsa | Purpose::JwtRs256, _) => {}
     }
-    KEYS.append(rows, (), &key)?;
+    add_key(rows, &key)
+}
+
+fn add_key(rows: &mut dyn RowsMut, key: &PublicKeyRow) -> Result<(), RowsError> {
+    KEYS.put(rows, key.key, key)?;
+    KEY_LIST.append(rows, key.tenant.unwrap_or(TenantId::LEDGER), &key.key)?;
     Ok(())
 }
 
 fn agent_registered(rows: &mut dyn RowsMut, event: &Event, it: &AgentRegistered) -> Result<(), RowsError> {
     let ordinal = AGENTS_BY_ORGANISATION.append(rows, it.organisation, &it.agent)?;
-    AGENTS_BY_TENANT.append(rows, event.tenant, &it.agent)?;
+    let ordinal_in_tenant = AGENTS_BY_TENANT.append(rows, event.tenant, &it.agent)?;
     let agent = Agent {
         agent: it.agent,
         tenant: event.tenant,
         organisation: it.organisation,
         ordinal,
+        ordinal_in_tenant,
         owner: it.owner.clone(),
         via: it.via.clone(),
         name: it.name.clone(),
@@ -307,15 +321,17 @@ fn set_status(
 }
 
 fn enter_status(rows: &mut dyn RowsMut, agent: &Agent) -> Result<(), RowsError> {
-    let key = (agent.organisation, agent.status.code());
-    let count = AGENT_COUNTS.get(rows, key)?.unwrap_or(0);
-    AGENT_COUNTS.put(rows, key, &(count + 1))?;
-    AGENTS_BY_STATUS.put(rows, (agent.organisation, agent.status.code(), agent.ordinal), &agent.agent)
+    let (until, code) = (agent.valid_until.unwrap_or(Micros::MAX), agent.status.code());
+    let length = AGENTS_BY_ORGANISATION.len(&*rows, agent.organisation)?;
+    STATUS_IN_ORGANISATION.enter(rows, (agent.organisation, code), length, agent.ordinal, until)?;
+    let length = AGENTS_BY_TENANT.len(&*rows, agent.tenant)?;
+    STATUS_IN_TENANT.enter(rows, (agent.tenant, code), length, agent.ordinal_in_tenant, until)
 }
 
 fn leave_status(rows: &mut dyn RowsMut, agent: &Agent) -> Result<(), RowsError> {
-    let key = (agent.organisation, agent.status.code());
-    let count = AGENT_COUNTS.get(rows, key)?.unwrap_or(0);
-    AGENT_COUNTS.put(rows, key, &count.saturating_sub(1))?;
-    AGENTS_BY_STATUS.delete(rows, (agent.organisation, agent.status.code(), agent.ordinal))
+    let code = agent.status.code();
+    let length = AGENTS_BY_ORGANISATION.len(&*rows, agent.organisation)?;
+    STATUS_IN_ORGANISATION.leave(rows, (agent.organisation, code), length, agent.ordinal)?;
+    let length = AGENTS_BY_TENANT.len(&*rows, agent.tenant)?;
+    STATUS_IN_TENANT.leave(rows, (agent.tenant, code), length, agent.ordinal_in_tenant)
 }

@@ -3,4 +3,4 @@
 pub mod decide;
 pub mod evolve;
 pub mod state;
-//pub mod view;
+pub mod view;

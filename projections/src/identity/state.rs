@@ -14,12 +14,13 @@ use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};
 
+use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
 
 /// The ledger, under `()`.
 pub const LEDGER: Table<Ledger> = Table::new(1);
-/// Public keys of the ledger and of tenants, in the order in which they came.
-pub const KEYS: DenseList<PublicKeyRow> = DenseList::new(2);
+/// Public keys of a tenant, or of the ledger itself under [`TenantId::LEDGER`], in the order in which they came.
+pub const KEY_LIST: DenseList<KeyId> = DenseList::new(2);
 /// Tenants, by id.
 pub const TENANTS: Table<Tenant> = Table::new(4);
 /// Tenants, by slug; never released.
@@ -54,12 +55,16 @@ pub const CREDENTIAL_LIST: DenseList<CredentialId> = DenseList::new(22);
 pub const CHALLENGES: Table<Challenge> = Table::new(24);
 /// A tenant's CA, by tenant.
 pub const ORG_CAS: Table<PublicKeyRow> = Table::new(25);
-/// How many agents of an organisation have a status, by organisation and status code.
-pub const AGENT_COUNTS: Table<u64> = Table::new(26);
+/// Which agents of an organisation have a status, by organisation and status code.
+pub const STATUS_IN_ORGANISATION: Subset = Subset::new(26);
 /// The key that seals commits now, under `()`.
 pub const SEALING_KEY: Table<PublicKeyRow> = Table::new(27);
-/// Agents of an organisation that have a status now, by organisation, status code and ordinal in the organisation.
-pub const AGENTS_BY_STATUS: Table<AgentId> = Table::new(128);
+/// Which agents of a tenant have a status, by tenant and status code.
+pub const STATUS_IN_TENANT: Subset = Subset::new(28);
+/// Public keys of the ledger and of tenants, by id.
+pub const KEYS: Table<PublicKeyRow> = Table::new(29);
+/// Members of a tenant.
+pub const MEMBER_LIST: DenseList<MemberId> = DenseList::new(30);
 
 /// The ledger itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,10 +92,12 @@ pub struct PublicKeyRow {
     pub tenant: Option<TenantId>,
     /// Since when.
     pub added: Micros,
+    /// Since when it signs nothing more.
+    pub retired: Option<Micros>,
 }
 
 /// Where a tenant or organisation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It works.
@@ -198,6 +205,8 @@ pub struct Agent {
     pub organisation: OrganisationId,
     /// Its place in the organisation's list.
     pub ordinal: u64,
+    /// Its place in the tenant's list.
+    pub ordinal_in_tenant: u64,
     /// Who owns it.
     pub owner: Principal,
     /// Through which mount it came.

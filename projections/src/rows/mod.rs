@@ -7,6 +7,7 @@
 
 pub mod overlay;
 pub mod store;
+pub mod subset;
 pub mod table;
 
 use std::ops::ControlFlow;

@@ -14,7 +14,7 @@ use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 
 use super::scope::{self, Terms};
-use super::state::{CHILDREN, LIVE_BY_MISSION, TOKENS, Token, profile_code};
+use super::state::{CHILDREN, TOKENS, Token, newest_live, profile_code};
 use crate::command::{CheckScope, IssueToken, RevokeToken, UseToken};
 use crate::context::Context;
 use crate::decide::{Decided, State, Stop, check_len, check_optional};
@@ -171,13 +171,14 @@ pub fn revoke(state: &State<'_>, command: &RevokeToken, ctx: &mut Context<'_>) -
 /// # Errors
 /// [`Stop`] when views or keys cannot be read.
 pub fn end_mission_tokens(state: &State<'_>, mission: MissionId, ctx: &mut Context<'_>) -> Result<Vec<Body>, Stop> {
-    let prefix = (mission, profile_code(Profile::Execution));
-    let live = LIVE_BY_MISSION.list(state.token, prefix, None, Order::Descending, REVOKED_AT_ONCE_MAX)?;
+    let list = (mission, profile_code(Profile::Execution));
+    let mut before = u64::MAX;
     let mut events = Vec::new();
-    for (_, token) in live {
-        if let Some(token) = TOKENS.get(state.token, token)?.filter(|token| token.is_live(ctx.now())) {
-            events.push(revoked(&token, RevocationCause::Mission, token.token, None, ctx)?);
-        }
+    while events.len() < REVOKED_AT_ONCE_MAX
+        && let Some((ordinal, token)) = newest_live(state.token, list, before, ctx.now())?
+    {
+        before = ordinal;
+        events.push(revoked(&token, RevocationCause::Mission, token.token, None, ctx)?);
     }
     Ok(events)
 }

@@ -5,7 +5,7 @@ use chancery_ledger::body::token::TokenIssued;
 use chancery_ledger::event::Event;
 
 use super::state::{
-    CHILDREN, LIVE_BY_MISSION, Revocation, TOKENS, TOKENS_BY_AGENT, TOKENS_BY_MISSION, TOKENS_BY_TENANT, Token,
+    CHILDREN, LIVE_IN_MISSION, Revocation, TOKENS, TOKENS_BY_AGENT, TOKENS_BY_MISSION, TOKENS_BY_TENANT, Token,
     profile_code,
 };
 use crate::rows::{RowsError, RowsMut};
@@ -78,7 +78,7 @@ fn token_issued(rows: &mut dyn RowsMut, event: &Event, it: &TokenIssued) -> Resu
     }
     TOKENS_BY_TENANT.append(rows, event.tenant, &it.token)?;
     if let Some(mission) = it.mission {
-        LIVE_BY_MISSION.put(rows, (mission, code, ordinal), &it.token)?;
+        LIVE_IN_MISSION.enter(rows, (mission, code), ordinal, ordinal, it.expires)?;
     }
     TOKENS.put(rows, it.token, &token(event, it, ordinal))
 }
@@ -111,7 +111,11 @@ pub fn token(event: &Event, it: &TokenIssued, ordinal: u64) -> Token {
 
 fn leave_live(rows: &mut dyn RowsMut, token: &Token) -> Result<(), RowsError> {
     match token.mission {
-        Some(mission) => LIVE_BY_MISSION.delete(rows, (mission, profile_code(token.profile), token.ordinal)),
+        Some(mission) => {
+            let list = (mission, profile_code(token.profile));
+            let length = TOKENS_BY_MISSION.len(&*rows, list)?;
+            LIVE_IN_MISSION.leave(rows, list, length, token.ordinal)
+        }
         None => Ok(()),
     }
 }

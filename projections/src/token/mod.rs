@@ -4,4 +4,4 @@ pub mod decide;
 pub mod evolve;
 pub mod scope;
 pub mod state;
-//pub mod view;
+pub mod view;

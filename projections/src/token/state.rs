@@ -8,7 +8,9 @@ use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};
 
+use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
+use crate::rows::{Rows, RowsError};
 
 /// Tokens, by id.
 pub const TOKENS: Table<Token> = Table::new(1);
@@ -20,8 +22,8 @@ pub const TOKENS_BY_MISSION: DenseList<TokenId> = DenseList::new(4);
 pub const CHILDREN: DenseList<TokenId> = DenseList::new(6);
 /// Tokens of a tenant.
 pub const TOKENS_BY_TENANT: DenseList<TokenId> = DenseList::new(8);
-/// Tokens of a mission that were not ended by an event, by mission, profile code and ordinal in the mission's list.
-pub const LIVE_BY_MISSION: Table<TokenId> = Table::new(128);
+/// Which tokens of a mission no event ended, and until when they live, by mission and profile code.
+pub const LIVE_IN_MISSION: Subset = Subset::new(10);
 
 /// The byte that stands for a profile in keys.
 #[must_use]
@@ -87,4 +89,19 @@ impl Token {
     pub fn is_live(&self, now: Micros) -> bool {
         !self.used && self.revoked.is_none() && now <= self.expires
     }
+}
+
+/// The newest token of a mission's list, before an ordinal, that is live at a time as far as the token itself goes; and
+/// its ordinal.
+///
+/// # Errors
+/// [`RowsError`] when the view's storage fails or the view is damaged.
+pub fn newest_live(
+    rows: &dyn Rows, list: (MissionId, u8), before: u64, now: Micros,
+) -> Result<Option<(u64, Token)>, RowsError> {
+    let length = TOKENS_BY_MISSION.len(rows, list)?;
+    let Some(ordinal) = LIVE_IN_MISSION.newest(rows, list, length, before, now)? else { return Ok(None) };
+    let id = TOKENS_BY_MISSION.get(rows, list, ordinal)?.ok_or(RowsError::Missing("a list's member"))?;
+    let token = TOKENS.get(rows, id)?.ok_or(RowsError::Missing("a token"))?;
+    Ok(Some((ordinal, token)))
 }

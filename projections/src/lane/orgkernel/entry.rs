@@ -140,19 +140,36 @@ impl ChainVerifier {
     /// # Errors
     /// [`ChainFault`] if the entry does not continue the chain; what is taken after that says nothing.
     pub fn push(&mut self, entry: &StoredEntry<'_>) -> Result<(), ChainFault> {
-        let fault = |why| Err(ChainFault { index: self.entries, why });
-        if entry.preimage.sequence != self.entries {
-            return fault(ChainFaultKind::Sequence);
-        }
-        if *entry.preimage.prev_hash != self.last {
-            return fault(ChainFaultKind::Prev);
-        }
-        if entry.preimage.hash() != *entry.entry_hash {
-            return fault(ChainFaultKind::Hash);
-        }
-        self.entries += 1;
-        self.last = *entry.entry_hash;
-        Ok(())
+        self.take(entry.preimage.sequence, entry.preimage.prev_hash, entry.entry_hash, || {
+            entry.preimage.hash() == *entry.entry_hash
+        })
+    }
+
+    /// Takes the next entry when its data was erased: its place and its link are checked, its hash is believed.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_erased(
+        &mut self, sequence: u64, prev_hash: &[u8; 32], entry_hash: &[u8; 32],
+    ) -> Result<(), ChainFault> {
+        self.take(sequence, prev_hash, entry_hash, || true)
+    }
+
+    fn take(
+        &mut self, sequence: u64, prev_hash: &[u8; 32], entry_hash: &[u8; 32], holds: impl FnOnce() -> bool,
+    ) -> Result<(), ChainFault> {
+        let why = if sequence != self.entries {
+            ChainFaultKind::Sequence
+        } else if *prev_hash != self.last {
+            ChainFaultKind::Prev
+        } else if !holds() {
+            ChainFaultKind::Hash
+        } else {
+            self.entries += 1;
+            self.last = *entry_hash;
+            return Ok(());
+        };
+        Err(ChainFault { index: self.entries, why })
     }
 
     /// Ends the chain at the head kept with it.

@@ -1,5 +1,6 @@
 //! How OrgKernel spells ids: they stand in its preimages, so they belong to its format.
 
+use chancery_ledger::body::execution::ExternalKey;
 use chancery_ledger::ids::{
     AgentId, AuditChainId, AuditEntryId, ChallengeId, MissionId, ThingId, TokenId, parse_typeid, render_typeid,
 };
@@ -37,8 +38,14 @@ spellings! {
 /// A mission as OrgKernel's callers know it: by the name they gave, else by id.
 #[must_use]
 pub fn mission_text(mission: &Mission) -> String {
-    match &mission.key {
+    render_mission_key(mission.mission, mission.key.as_ref())
+}
+
+/// The same, of a mission known by its id and name.
+#[must_use]
+pub fn render_mission_key(mission: MissionId, key: Option<&ExternalKey>) -> String {
+    match key {
         Some(key) if key.namespace == NAMESPACE => key.text.clone(),
-        _ => render_mission(mission.mission),
+        _ => render_mission(mission),
     }
 }
