@@ -1,1 +1,259 @@
-//! (in progress)
+//! A whole log as one file. This is `docs/format.md`, section 10, as code.
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+
+use crate::body::Kind;
+use crate::event::Envelope;
+use crate::ids::TreeSize;
+use crate::store::{LogStore, StoreError};
+use crate::verify::{Item, SourceError, StoreItems};
+
+/// First bytes of every export.
+pub const MAGIC: &[u8; 18] = b"chancery export 1\n";
+/// Longest payload of a frame; a header and the largest body take a fifteenth of it.
+pub const FRAME_BYTES_MAX: u32 = 1024 * 1024;
+
+const EVENT: u8 = b'E';
+const SEAL: u8 = b'S';
+const END: u8 = b'Z';
+const WITH_BODY: u8 = 1;
+const WITHHELD: u8 = 0;
+
+/// Whether the bodies of events go into an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    /// All of them.
+    Included,
+    /// Only those a verifier needs: of the ledger's own events.
+    Withheld,
+}
+
+/// A log could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The export could not be written.
+    #[error("the export could not be written: {0}")]
+    Write(#[from] io::Error),
+    /// The log holds what no export can.
+    #[error("the log cannot be exported: {0}; run `chancery verify` on it")]
+    Damaged(String),
+}
+
+/// What an export holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Events.
+    pub events: u64,
+    /// Seals.
+    pub seals: u64,
+}
+
+/// Writes an export, frame by frame.
+pub struct ExportWriter<W: Write> {
+    out: W,
+    counts: Counts,
+}
+
+impl<W: Write> ExportWriter<W> {
+    /// Begins an export.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        out.write_all(MAGIC)?;
+        Ok(Self { out, counts: Counts::default() })
+    }
+
+    /// Adds the next event; without a body it is withheld.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn event(&mut self, header: &[u8], body: Option<&[u8]>) -> io::Result<()> {
+        let length = 4 + header.len() + 1 + body.map_or(0, <[u8]>::len);
+        self.frame(EVENT, length)?;
+        self.out.write_all(&length_bytes(header.len())?)?;
+        self.out.write_all(header)?;
+        self.out.write_all(&[if body.is_some() { WITH_BODY } else { WITHHELD }])?;
+        self.out.write_all(body.unwrap_or_default())?;
+        self.counts.events += 1;
+        Ok(())
+    }
+
+    /// Adds the seal of the commit whose last event was added just before.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn seal(&mut self, seal: &[u8]) -> io::Result<()> {
+        self.frame(SEAL, seal.len())?;
+        self.out.write_all(seal)?;
+        self.counts.seals += 1;
+        Ok(())
+    }
+
+    /// Ends the export: without this it reads as cut short.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn finish(mut self) -> io::Result<(W, Counts)> {
+        self.frame(END, 16)?;
+        self.out.write_all(&self.counts.events.to_be_bytes())?;
+        self.out.write_all(&self.counts.seals.to_be_bytes())?;
+        self.out.flush()?;
+        Ok((self.out, self.counts))
+    }
+
+    fn frame(&mut self, kind: u8, length: usize) -> io::Result<()> {
+        let [a, b, c, d] = length_bytes(length)?;
+        self.out.write_all(&[kind, a, b, c, d])
+    }
+}
+
+fn length_bytes(length: usize) -> io::Result<[u8; 4]> {
+    match u32::try_from(length) {
+        Ok(length) if length <= FRAME_BYTES_MAX => Ok(length.to_be_bytes()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "a frame is longer than a frame may be")),
+    }
+}
+
+/// Writes a log up to a size, which must be that of a commit's end, and gives what was written. Memory stays constant.
+///
+/// # Errors
+/// [`ExportError`]; what was written by then is no export.
+pub fn export_log(
+    log: &dyn LogStore, up_to: TreeSize, bodies: Bodies, out: impl Write, mut progress: impl FnMut(u64),
+) -> Result<Counts, ExportError> {
+    let mut writer = ExportWriter::new(out)?;
+    for item in StoreItems::new(log, up_to) {
+        match item {
+            Ok(Item::Event { header, body, .. }) => {
+                let body = body.filter(|_| bodies == Bodies::Included || needed_by_verifiers(&header));
+                writer.event(&header, body.as_deref())?;
+                progress(writer.counts.events);
+            }
+            Ok(Item::Seal(seal)) => writer.seal(&seal)?,
+            Err(SourceError::Store(error)) => return Err(error.into()),
+            Err(other) => return Err(ExportError::Damaged(other.to_string())),
+        }
+    }
+    Ok(writer.finish()?.1)
+}
+
+/// Whether a header is of an event whose body a verifier must see: those of the ledger's keys.
+fn needed_by_verifiers(header: &[u8]) -> bool {
+    let kinds = [Kind::LedgerCreated, Kind::SigningKeyAdded, Kind::SigningKeyRetired];
+    Envelope::parse(header).is_ok_and(|envelope| kinds.iter().any(|kind| kind.code() == envelope.kind))
+}
+
+/// Reads an export, frame by frame. Its bytes are anybody's: nothing is believed, memory stays bounded.
+pub struct ExportReader<R: Read> {
+    input: R,
+    counts: Counts,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Frames,
+    Over,
+}
+
+impl<R: Read> ExportReader<R> {
+    /// Reads from here. Give it a buffered reader.
+    pub const fn new(input: R) -> Self {
+        Self { input, counts: Counts { events: 0, seals: 0 }, state: State::Start }
+    }
+
+    fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
+        if self.state == State::Start {
+            let mut magic = [0; MAGIC.len()];
+            self.fill(&mut magic)?;
+            if magic != *MAGIC {
+                return Err(malformed("it does not begin as an export does"));
+            }
+            self.state = State::Frames;
+        }
+        let mut head = [0; 5];
+        self.fill(&mut head)?;
+        let [kind, length @ ..] = head;
+        let length = u32::from_be_bytes(length);
+        if length > FRAME_BYTES_MAX {
+            return Err(malformed("a frame is longer than frames may be"));
+        }
+        let mut payload = vec![0; length as usize];
+        self.fill(&mut payload)?;
+        match kind {
+            EVENT => {
+                self.counts.events += 1;
+                event_item(Bytes::from(payload)).map(Some)
+            }
+            SEAL => {
+                self.counts.seals += 1;
+                Ok(Some(Item::Seal(Bytes::from(payload))))
+            }
+            END => {
+                self.state = State::Over;
+                self.check_end(&payload)?;
+                Ok(None)
+            }
+            _ => Err(malformed("a frame is of no known type")),
+        }
+    }
+
+    fn check_end(&mut self, payload: &[u8]) -> Result<(), SourceError> {
+        let expected = [self.counts.events.to_be_bytes(), self.counts.seals.to_be_bytes()].concat();
+        if payload != expected {
+            return Err(malformed("it does not hold as many events and seals as it says"));
+        }
+        match self.input.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(malformed("something follows its end")),
+            Err(error) => Err(SourceError::Read(error)),
+        }
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), SourceError> {
+        self.input.read_exact(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => malformed("it ends before its end frame"),
+            _ => SourceError::Read(error),
+        })
+    }
+}
+
+impl<R: Read> Iterator for ExportReader<R> {
+    type Item = Result<Item, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Over {
+            return None;
+        }
+        let item = self.next_item();
+        if item.is_err() {
+            self.state = State::Over;
+        }
+        item.transpose()
+    }
+}
+
+fn event_item(payload: Bytes) -> Result<Item, SourceError> {
+    let short = || malformed("an event's frame does not fit its parts");
+    let length = payload.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize).ok_or_else(short)?;
+    let after = 4_usize.checked_add(length).filter(|after| *after < payload.len()).ok_or_else(short)?;
+    let header = payload.slice(4..after);
+    let body = payload.slice(after + 1..);
+    let body = match payload[after] {
+        WITH_BODY => Some(body),
+        WITHHELD if body.is_empty() => None,
+        _ => return Err(short()),
+    };
+    Ok(Item::Event { header, body, nodes: None })
+}
+
+fn malformed(why: &'static str) -> SourceError {
+    SourceError::Container(why)
+}

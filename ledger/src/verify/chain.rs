@@ -1,0 +1,288 @@
+//! What one event says of the next, compared in order.
+
+use super::item::{BodyState, KeyFact, Prepared, PreparedEvent};
+use super::report::{Against, BodyCounts, Finding, KeyInForce, Report, Trust, Why};
+use super::{Known, PendingSeal, SourceError};
+use crate::body::Kind;
+use crate::keys::PublicKey;
+use crate::link::Hash;
+use crate::time::Micros;
+use crate::tree::seal::{Seal, VerifierKey};
+use crate::tree::{Frontier, NodeHash};
+
+/// The state of a verification: constant in size but for the log's keys.
+pub(super) struct Chain<'a> {
+    known: &'a Known,
+    /// Items taken so far, which orders findings.
+    order: u64,
+    /// The number the next event must have.
+    next: u64,
+    events: u64,
+    seals: u64,
+    prev: Hash,
+    time: Micros,
+    frontier: Frontier,
+    /// Cleared by the first broken header or root: later roots then say nothing new.
+    roots_hold: bool,
+    origin: Option<String>,
+    keys: Vec<(u64, PublicKey)>,
+    /// A key named in the commit being read, and by which event.
+    rotation: Option<(u64, PublicKey)>,
+    sealed: Option<(u64, NodeHash)>,
+    last_seal: Option<Seal>,
+    trusted_key_sealed: bool,
+    bodies: BodyCounts,
+    /// Roots of the log at the sizes of the reader's heads.
+    head_roots: Vec<Option<NodeHash>>,
+    chunk: Vec<(u64, Finding)>,
+    findings: Vec<Finding>,
+    findings_total: u64,
+    against: Against,
+}
+
+impl<'a> Chain<'a> {
+    pub(super) fn new(known: &'a Known) -> Self {
+        Self {
+            known,
+            order: 0,
+            next: 0,
+            events: 0,
+            seals: 0,
+            prev: Hash::ZERO,
+            time: Micros(i64::MIN),
+            frontier: Frontier::empty(),
+            roots_hold: true,
+            origin: None,
+            keys: Vec::new(),
+            rotation: None,
+            sealed: None,
+            last_seal: None,
+            trusted_key_sealed: false,
+            bodies: BodyCounts::default(),
+            head_roots: vec![None; known.heads.len()],
+            chunk: Vec::new(),
+            findings: Vec::new(),
+            findings_total: 0,
+            against: Against::default(),
+        }
+    }
+
+    pub(super) const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Takes the next item; a seal whose signature is to be checked comes back.
+    pub(super) fn push(&mut self, item: Prepared) -> Option<PendingSeal> {
+        self.order += 1;
+        match item {
+            Prepared::Event(event) => {
+                self.event(*event);
+                None
+            }
+            Prepared::Seal(Ok(seal)) => self.seal(seal),
+            Prepared::Seal(Err(error)) => {
+                self.seals += 1;
+                self.found(self.before_next(), Why::Checkpoint, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn event(&mut self, event: PreparedEvent) {
+        self.events += 1;
+        if let Some((seq, _)) = self.rotation.take() {
+            self.found(seq, Why::Key, "a sealing key was added, and its commit went on");
+        }
+        match event.envelope {
+            Err(error) => {
+                self.found(self.next, Why::Header, error.to_string());
+                self.roots_hold = false;
+            }
+            Ok(envelope) => {
+                if envelope.seq.0 != self.next {
+                    let detail = format!("event {} stands where {} should", envelope.seq, self.next);
+                    self.found(self.next, Why::Gap, detail);
+                    self.roots_hold = false;
+                    self.next = envelope.seq.0;
+                }
+                if envelope.prev != self.prev {
+                    self.found(self.next, Why::Link, "it does not name the hash of the event before it");
+                }
+                if envelope.time < self.time {
+                    self.found(self.next, Why::Time, "it is earlier than the event before it");
+                }
+                self.time = envelope.time;
+                self.body(event.body);
+                self.key_fact(event.fact, envelope.kind);
+            }
+        }
+        let nodes = self.frontier.push(event.leaf);
+        if self.roots_hold && event.nodes.is_some_and(|kept| kept != nodes) {
+            self.found(self.next, Why::Tree, "the tree's nodes kept with it are not those of the events");
+        }
+        self.prev = event.hash;
+        self.next = self.next.saturating_add(1);
+        if self.roots_hold {
+            for (head, root) in self.known.heads.iter().zip(&mut self.head_roots) {
+                if head.checkpoint().size.0 == self.next {
+                    *root = Some(self.frontier.root());
+                }
+            }
+        }
+    }
+
+    fn body(&mut self, body: BodyState) {
+        match body {
+            BodyState::Intact => self.bodies.intact += 1,
+            BodyState::Withheld => self.bodies.withheld += 1,
+            BodyState::Unknown => self.bodies.unknown += 1,
+            BodyState::Damaged(detail) => self.found(self.next, Why::Body, detail),
+        }
+    }
+
+    fn key_fact(&mut self, fact: Option<KeyFact>, kind: u16) {
+        let first = self.next == 0;
+        match fact {
+            Some(KeyFact::Created { origin, key }) if first => {
+                self.origin = Some(origin);
+                self.keys.push((1, key));
+            }
+            Some(KeyFact::Added(key)) if !first => self.rotation = Some((self.next, key)),
+            Some(KeyFact::Broken(why)) => self.found(self.next, Why::Key, why),
+            _ if first => self.found(0, Why::Key, "it is not the first event of a ledger"),
+            _ if kind == Kind::LedgerCreated.code() => {
+                self.found(self.next, Why::Key, "a second ledger begins here");
+            }
+            _ => {}
+        }
+    }
+
+    fn seal(&mut self, seal: Seal) -> Option<PendingSeal> {
+        self.seals += 1;
+        let seq = self.before_next();
+        let checkpoint = seal.checkpoint();
+        if self.origin.as_ref().is_some_and(|origin| *origin != checkpoint.origin) {
+            let detail = format!("the seal is of another log, `{}`", checkpoint.origin);
+            self.found(seq, Why::Checkpoint, detail);
+        } else if checkpoint.size.0 != self.next {
+            let detail = format!("the seal signs {} events where {} end", checkpoint.size, self.next);
+            self.found(seq, Why::Checkpoint, detail);
+        } else if self.roots_hold {
+            let root = self.frontier.root();
+            if checkpoint.root == root {
+                self.sealed = Some((self.next, root));
+            } else {
+                self.found(seq, Why::Checkpoint, "the seal does not sign the events before it");
+                self.roots_hold = false;
+            }
+        }
+        let pending = self.keys.last().map(|(_, in_force)| PendingSeal {
+            seal: seal.clone(),
+            order: self.order,
+            seq,
+            in_force: *in_force,
+            others: self.keys.iter().rev().skip(1).map(|(_, key)| *key).collect(),
+        });
+        if let (Some(pending), Some((trusted, _))) = (&pending, &self.known.key) {
+            self.trusted_key_sealed |= pending.in_force == trusted.key;
+        }
+        if let Some((_, key)) = self.rotation.take() {
+            self.keys.push((self.next + 1, key));
+        }
+        self.last_seal = Some(seal);
+        pending
+    }
+
+    /// Sorts what was found in a chunk into the order in which it was read.
+    pub(super) fn end_chunk(&mut self, signatures: Vec<(u64, Finding)>) {
+        self.chunk.extend(signatures);
+        self.chunk.sort_by_key(|(order, _)| *order);
+        for (_, finding) in std::mem::take(&mut self.chunk) {
+            self.keep(finding);
+        }
+    }
+
+    pub(super) fn source_fault(&mut self, fault: &SourceError) {
+        let why = match fault {
+            SourceError::Container(_) | SourceError::Read(_) => Why::Container,
+            SourceError::Store(_) => Why::Record,
+        };
+        self.keep(Finding::new(self.next, why, fault.to_string()));
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        let end = self.last_seal.as_ref().map_or(0, |seal| seal.checkpoint().size.0);
+        if self.events == 0 {
+            self.keep(Finding::new(0, Why::Gap, "there is no event"));
+        } else if end < self.next {
+            self.keep(Finding::new(end, Why::Checkpoint, "no seal signs this event"));
+        }
+        self.check_trust();
+        self.check_heads();
+        let verifier_key = |key: &PublicKey| {
+            VerifierKey { origin: self.origin.clone().unwrap_or_default(), key: *key }.to_string()
+        };
+        let keys = self.keys.iter().map(|(from_size, key)| KeyInForce {
+            from_size: *from_size,
+            verifier_key: verifier_key(key),
+        });
+        Report {
+            whole: self.findings_total == 0,
+            events: self.events,
+            seals: self.seals,
+            size: self.sealed.map_or(0, |(size, _)| size),
+            root: self.sealed.map(|(_, root)| Hash(root.0)),
+            trust: self.known.key.as_ref().map_or(Trust::SelfNamed, |(_, trust)| *trust),
+            keys: keys.collect(),
+            checks: self.against.checks(),
+            bodies: self.bodies,
+            truncation_excluded_to: self.known.heads.iter().map(|head| head.checkpoint().size.0).max(),
+            witnesses: "unwitnessed",
+            diverged: self.against.diverged,
+            first_broken: self.findings.first().cloned(),
+            last_seal: self.last_seal.map(|seal| seal.bytes().clone()),
+            origin: self.origin,
+            findings: self.findings,
+            findings_total: self.findings_total,
+        }
+    }
+
+    fn check_trust(&mut self) {
+        let Some((trusted, _)) = &self.known.key else { return };
+        if self.events > 0 && (!self.trusted_key_sealed || self.origin.as_ref() != Some(&trusted.origin)) {
+            self.keep(Finding::new(0, Why::Key, "the log is not sealed by the trusted key"));
+        }
+    }
+
+    fn check_heads(&mut self) {
+        for (head, root) in self.known.heads.iter().zip(std::mem::take(&mut self.head_roots)) {
+            let checkpoint = head.checkpoint();
+            let (size, last) = (checkpoint.size.0, checkpoint.size.0.saturating_sub(1));
+            let ours = self.origin.as_ref() == Some(&checkpoint.origin);
+            if !ours || !self.keys.iter().any(|(_, key)| head.verify(key).is_ok()) {
+                self.keep(Finding::new(last, Why::Head, "the head given is not signed by a key of this log"));
+            } else if size > self.next {
+                let detail = format!("the log ends here, and a head for {size} events was signed");
+                self.keep(Finding::new(self.next, Why::Truncated, detail));
+            } else if root.is_some_and(|root| root != checkpoint.root) {
+                self.keep(Finding::new(last, Why::Diverged, "the log is not the one that the head given signs"));
+            }
+        }
+    }
+
+    const fn before_next(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
+    fn found(&mut self, seq: u64, why: Why, detail: impl Into<String>) {
+        self.chunk.push((self.order, Finding::new(seq, why, detail)));
+    }
+
+    fn keep(&mut self, finding: Finding) {
+        self.against.note(finding.reason);
+        self.findings_total += 1;
+        if self.findings.len() < Report::FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+}

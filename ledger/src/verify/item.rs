@@ -1,0 +1,199 @@
+//! What a verifier reads: events and seals in the order of the log, from a store or an export.
+
+use std::iter::Peekable;
+
+use bytes::Bytes;
+
+use crate::body::ledger::{Algorithm, FORMAT, Purpose};
+use crate::body::{Body, BodyError, Kind};
+use crate::event::{Envelope, HeaderError};
+use crate::ids::{Seq, TreeSize};
+use crate::keys::PublicKey;
+use crate::link::{self, Hash};
+use crate::store::{LogStore, Records, Seals, StoreError};
+use crate::tree::seal::{Seal, SealError};
+use crate::tree::{NodeHash, leaf_hash};
+
+/// One thing read: an event, or the seal of the commit that ended with the event before it.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// An event.
+    Event {
+        /// Its header's bytes.
+        header: Bytes,
+        /// Its body's bytes; `None` when it is withheld.
+        body: Option<Bytes>,
+        /// The tree's nodes kept with it, where the source keeps them.
+        nodes: Option<Vec<NodeHash>>,
+    },
+    /// A seal's bytes.
+    Seal(Bytes),
+}
+
+/// Why reading ended before the log did.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file or disk could not be read.
+    #[error("it cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// The export is not one, or is cut short.
+    #[error("the export is damaged: {0}")]
+    Container(&'static str),
+    /// The store holds something that is no record.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads a store's events and seals in order.
+pub struct StoreItems<'a> {
+    records: Records<'a>,
+    seals: Peekable<Seals<'a>>,
+    up_to: TreeSize,
+    /// Events read so far, as their positions in the store say.
+    read: TreeSize,
+    over: bool,
+}
+
+impl<'a> StoreItems<'a> {
+    /// Everything up to a size; `TreeSize(u64::MAX)` for all there is.
+    #[must_use]
+    pub fn new(log: &'a dyn LogStore, up_to: TreeSize) -> Self {
+        Self {
+            records: log.records(Seq(0)),
+            seals: log.seals(TreeSize(0)).peekable(),
+            up_to,
+            read: TreeSize(0),
+            over: false,
+        }
+    }
+
+    fn seal_due(&mut self) -> Option<Result<Item, SourceError>> {
+        let read = self.read;
+        match self.seals.next_if(|seal| seal.as_ref().map_or(true, |(size, _)| *size <= read))? {
+            Ok((_, bytes)) => Some(Ok(Item::Seal(bytes))),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl Iterator for StoreItems<'_> {
+    type Item = Result<Item, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        if let Some(seal) = self.seal_due() {
+            self.over = seal.is_err();
+            return Some(seal);
+        }
+        if self.read >= self.up_to {
+            return None;
+        }
+        match self.records.next() {
+            Some(Ok((seq, record))) => {
+                self.read = seq.tree_size();
+                Some(Ok(Item::Event { header: record.header, body: Some(record.body), nodes: Some(record.nodes) }))
+            }
+            Some(Err(error)) => {
+                self.over = true;
+                Some(Err(error.into()))
+            }
+            None => {
+                // A seal beyond the last event says that events are missing.
+                self.over = true;
+                let (_, bytes) = self.seals.next()?.ok()?;
+                Some(Ok(Item::Seal(bytes)))
+            }
+        }
+    }
+}
+
+/// An item with everything about it that needs no other.
+pub(super) enum Prepared {
+    Event(Box<PreparedEvent>),
+    Seal(Result<Seal, SealError>),
+}
+
+pub(super) struct PreparedEvent {
+    pub envelope: Result<Envelope, HeaderError>,
+    pub hash: Hash,
+    pub leaf: NodeHash,
+    pub nodes: Option<Vec<NodeHash>>,
+    pub body: BodyState,
+    pub fact: Option<KeyFact>,
+}
+
+/// How a body stands to its header.
+pub(super) enum BodyState {
+    Intact,
+    Withheld,
+    Unknown,
+    Damaged(String),
+}
+
+/// What an event says of the ledger's keys.
+pub(super) enum KeyFact {
+    Created { origin: String, key: PublicKey },
+    Added(PublicKey),
+    /// It should say something of a key, and does not.
+    Broken(&'static str),
+}
+
+impl Prepared {
+    pub(super) fn of(item: Item) -> Self {
+        match item {
+            Item::Seal(bytes) => Self::Seal(Seal::parse(&bytes)),
+            Item::Event { header, body, nodes } => {
+                let envelope = Envelope::parse(&header);
+                let (state, fact) = match &envelope {
+                    Ok(envelope) => body_state(envelope, body.as_deref()),
+                    Err(_) => (BodyState::Intact, None),
+                };
+                Self::Event(Box::new(PreparedEvent {
+                    envelope,
+                    hash: link::header_hash(&header),
+                    leaf: leaf_hash(&header),
+                    nodes,
+                    body: state,
+                    fact,
+                }))
+            }
+        }
+    }
+}
+
+fn body_state(envelope: &Envelope, body: Option<&[u8]>) -> (BodyState, Option<KeyFact>) {
+    let about_keys = [Kind::LedgerCreated.code(), Kind::SigningKeyAdded.code()].contains(&envelope.kind);
+    let broken = |why| about_keys.then_some(KeyFact::Broken(why));
+    let Some(body) = body else {
+        return (BodyState::Withheld, broken("its body is withheld, and the log's keys are not known without it"));
+    };
+    if link::body_hash(body) != envelope.body_hash {
+        return (BodyState::Damaged("the body does not have the hash in the header".into()), None);
+    }
+    match Body::decode(envelope.kind, envelope.version, body) {
+        Ok((_, body)) => (BodyState::Intact, key_fact(&body)),
+        Err(BodyError::Unknown { .. }) => (BodyState::Unknown, broken("its version is not known")),
+        Err(BodyError::Codec(error)) => (BodyState::Damaged(format!("the body is not of its kind: {error}")), None),
+    }
+}
+
+fn key_fact(body: &Body) -> Option<KeyFact> {
+    match body {
+        Body::LedgerCreated(created) if created.format != FORMAT => {
+            Some(KeyFact::Broken("the log is of a format that is not known"))
+        }
+        Body::LedgerCreated(created) => match (created.algorithm, PublicKey::from_slice(&created.public)) {
+            (Algorithm::Ed25519, Some(key)) => Some(KeyFact::Created { origin: created.origin.clone(), key }),
+            _ => Some(KeyFact::Broken("its sealing key is no Ed25519 key")),
+        },
+        Body::SigningKeyAdded(added) if added.purpose == Purpose::Seal => {
+            match (added.algorithm, PublicKey::from_slice(&added.public)) {
+                (Algorithm::Ed25519, Some(key)) => Some(KeyFact::Added(key)),
+                _ => Some(KeyFact::Broken("its sealing key is no Ed25519 key")),
+            }
+        }
+        _ => None,
+    }
+}
