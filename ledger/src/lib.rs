@@ -11,6 +11,7 @@ pub mod actor;
 pub mod body;
 pub mod codec;
 pub mod commit;
+pub mod data_dir;
 pub mod event;
 pub mod export;
 pub mod ids;

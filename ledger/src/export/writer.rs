@@ -1,25 +1,13 @@
-//! A whole log as one file. This is `docs/format.md`, section 10, as code.
+//! Writing an export.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
-use bytes::Bytes;
-
+use super::{END, EVENT, FRAME_BYTES_MAX, MAGIC, SEAL, WITH_BODY, WITHHELD};
 use crate::body::Kind;
 use crate::event::Envelope;
 use crate::ids::TreeSize;
 use crate::store::{LogStore, StoreError};
 use crate::verify::{Item, SourceError, StoreItems};
-
-/// First bytes of every export.
-pub const MAGIC: &[u8; 18] = b"chancery export 1\n";
-/// Longest payload of a frame; a header and the largest body take a fifteenth of it.
-pub const FRAME_BYTES_MAX: u32 = 1024 * 1024;
-
-const EVENT: u8 = b'E';
-const SEAL: u8 = b'S';
-const END: u8 = b'Z';
-const WITH_BODY: u8 = 1;
-const WITHHELD: u8 = 0;
 
 /// Whether the bodies of events go into an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,113 +135,4 @@ pub fn export_log(
 fn needed_by_verifiers(header: &[u8]) -> bool {
     let kinds = [Kind::LedgerCreated, Kind::SigningKeyAdded, Kind::SigningKeyRetired];
     Envelope::parse(header).is_ok_and(|envelope| kinds.iter().any(|kind| kind.code() == envelope.kind))
-}
-
-/// Reads an export, frame by frame. Its bytes are anybody's: nothing is believed, memory stays bounded.
-pub struct ExportReader<R: Read> {
-    input: R,
-    counts: Counts,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Start,
-    Frames,
-    Over,
-}
-
-impl<R: Read> ExportReader<R> {
-    /// Reads from here. Give it a buffered reader.
-    pub const fn new(input: R) -> Self {
-        Self { input, counts: Counts { events: 0, seals: 0 }, state: State::Start }
-    }
-
-    fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
-        if self.state == State::Start {
-            let mut magic = [0; MAGIC.len()];
-            self.fill(&mut magic)?;
-            if magic != *MAGIC {
-                return Err(malformed("it does not begin as an export does"));
-            }
-            self.state = State::Frames;
-        }
-        let mut head = [0; 5];
-        self.fill(&mut head)?;
-        let [kind, length @ ..] = head;
-        let length = u32::from_be_bytes(length);
-        if length > FRAME_BYTES_MAX {
-            return Err(malformed("a frame is longer than frames may be"));
-        }
-        let mut payload = vec![0; length as usize];
-        self.fill(&mut payload)?;
-        match kind {
-            EVENT => {
-                self.counts.events += 1;
-                event_item(Bytes::from(payload)).map(Some)
-            }
-            SEAL => {
-                self.counts.seals += 1;
-                Ok(Some(Item::Seal(Bytes::from(payload))))
-            }
-            END => {
-                self.state = State::Over;
-                self.check_end(&payload)?;
-                Ok(None)
-            }
-            _ => Err(malformed("a frame is of no known type")),
-        }
-    }
-
-    fn check_end(&mut self, payload: &[u8]) -> Result<(), SourceError> {
-        let expected = [self.counts.events.to_be_bytes(), self.counts.seals.to_be_bytes()].concat();
-        if payload != expected {
-            return Err(malformed("it does not hold as many events and seals as it says"));
-        }
-        match self.input.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(malformed("something follows its end")),
-            Err(error) => Err(SourceError::Read(error)),
-        }
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), SourceError> {
-        self.input.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => malformed("it ends before its end frame"),
-            _ => SourceError::Read(error),
-        })
-    }
-}
-
-impl<R: Read> Iterator for ExportReader<R> {
-    type Item = Result<Item, SourceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Over {
-            return None;
-        }
-        let item = self.next_item();
-        if item.is_err() {
-            self.state = State::Over;
-        }
-        item.transpose()
-    }
-}
-
-fn event_item(payload: Bytes) -> Result<Item, SourceError> {
-    let short = || malformed("an event's frame does not fit its parts");
-    let length = payload.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize).ok_or_else(short)?;
-    let after = 4_usize.checked_add(length).filter(|after| *after < payload.len()).ok_or_else(short)?;
-    let header = payload.slice(4..after);
-    let body = payload.slice(after + 1..);
-    let body = match payload[after] {
-        WITH_BODY => Some(body),
-        WITHHELD if body.is_empty() => None,
-        _ => return Err(short()),
-    };
-    Ok(Item::Event { header, body, nodes: None })
-}
-
-fn malformed(why: &'static str) -> SourceError {
-    SourceError::Container(why)
 }

@@ -1,0 +1,108 @@
+//! What lies where in a data directory, and who may use it: one process at a time.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// A data directory that this process has to itself, until it drops this.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// A data directory cannot be used. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process has it.
+    #[error("{path} is in use by another process: stop the chanceryd that runs on it, or name another data directory")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It is not there.
+    #[error("{path} holds no log; is it a Chancery data directory?")]
+    NoLog {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It cannot be made or written.
+    #[error("{path} cannot be used: {source}; check that the directory is there and that this user may write to it")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    /// Takes a data directory, making it when there is none, for its owner alone.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn create_or_open(path: &Path) -> Result<Self, DataDirError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
+        Self::take(path)
+    }
+
+    /// Takes a data directory that holds a log.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        if !path.join("log").is_dir() {
+            return Err(DataDirError::NoLog { path: path.to_owned() });
+        }
+        Self::take(path)
+    }
+
+    fn take(path: &Path) -> Result<Self, DataDirError> {
+        let lock_path = path.join("lock");
+        let io = |source| DataDirError::Io { path: lock_path.clone(), source };
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: lock_path, source }),
+        }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// The ledger's sealing keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+
+    /// Data keys and tenants' CA keys.
+    #[must_use]
+    pub fn keystore(&self) -> PathBuf {
+        self.path.join("keystore")
+    }
+
+    /// The views.
+    #[must_use]
+    pub fn views(&self) -> PathBuf {
+        self.path.join("views")
+    }
+
+    /// The last checkpoint that was signed.
+    #[must_use]
+    pub fn last_checkpoint(&self) -> PathBuf {
+        self.path.join("last-checkpoint")
+    }
+}

@@ -1,0 +1,91 @@
+//! Talking to a daemon.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body, http};
+
+/// Where the daemon is, and who asks.
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// The daemon's address.
+    #[arg(long, env = "CHANCERY_URL", default_value = "http://127.0.0.1:8420")]
+    pub url: String,
+    /// An API key that opens the native mount.
+    #[arg(long, env = "CHANCERY_API_KEY", hide_env_values = true)]
+    pub api_key: String,
+    /// Act in another tenant, by slug or id; only keys of the root tenant can.
+    #[arg(long, env = "CHANCERY_TENANT")]
+    pub tenant: Option<String>,
+    /// PEM file of the authority that signed the daemon's certificate, if it is not a public one.
+    #[arg(long, env = "CHANCERY_CA_CERT")]
+    pub ca_cert: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// Gets a path.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached or does not answer with success.
+    pub fn get(&self, path: &str) -> anyhow::Result<http::Response<Body>> {
+        let request = self.agent()?.get(format!("{}{path}", self.base()));
+        self.answered(self.headers(request).call())
+    }
+
+    /// Posts a body, and gives the answer whatever its status.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached.
+    pub fn post(
+        &self, path: &str, content_type: &str, headers: &[(&str, &str)], body: impl Read,
+    ) -> anyhow::Result<http::Response<Body>> {
+        let mut request = self.agent()?.post(format!("{}{path}", self.base())).header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut body = body;
+        let sent = self.headers(request).send(ureq::SendBody::from_reader(&mut body));
+        sent.with_context(|| format!("the daemon at {} cannot be reached; is it running?", self.url))
+    }
+
+    fn answered(&self, answer: Result<http::Response<Body>, ureq::Error>) -> anyhow::Result<http::Response<Body>> {
+        let mut answer =
+            answer.with_context(|| format!("the daemon at {} cannot be reached; is it running?", self.url))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let text = answer.body_mut().read_to_string().unwrap_or_default();
+        bail!("the daemon answered {}: {text}", answer.status())
+    }
+
+    fn base(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+
+    fn headers<Any>(&self, request: ureq::RequestBuilder<Any>) -> ureq::RequestBuilder<Any> {
+        let request = request.header("authorization", format!("Bearer {}", self.api_key));
+        match &self.tenant {
+            Some(tenant) => request.header("chancery-tenant", tenant),
+            None => request,
+        }
+    }
+
+    fn agent(&self) -> anyhow::Result<Agent> {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &self.ca_cert {
+            let pem = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let certificate = Certificate::from_pem(&pem)
+                .with_context(|| format!("{} is no PEM certificate", path.display()))?;
+            let roots = RootCerts::new_with_certs(&[certificate]);
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+        Ok(config.build().into())
+    }
+}

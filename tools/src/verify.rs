@@ -1,0 +1,145 @@
+//! `chancery verify`: is this log whole, and whose is it?
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use chancery_ledger::tree::VerifierKey;
+use chancery_ledger::tree::seal::Seal;
+use chancery_ledger::verify::{self, Known, Report, Trust};
+use clap::Args;
+
+use crate::{progress, source};
+
+/// Arguments of `chancery verify`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    log: source::Log,
+    /// The verifier key you trust, as `chancery keys signing` printed it when the ledger was new.
+    #[arg(long, conflicts_with = "pin")]
+    key: Option<String>,
+    /// A file that remembers key and newest checkpoint: written by the first verification, compared and advanced by
+    /// every later one, so that a log cut short or signed anew in between is noticed.
+    #[arg(long)]
+    pin: Option<PathBuf>,
+    /// A checkpoint of this log that you kept; it must still contain what that one signs. Can be given again.
+    #[arg(long)]
+    head: Vec<PathBuf>,
+    /// Print the verdict as JSON (docs/format.md, section 13).
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verifies, and prints the verdict. True if the log is whole.
+///
+/// # Errors
+/// When the log, a key or a head cannot be read.
+pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let pin = arguments.pin.as_deref().map(Pin::read).transpose()?.flatten();
+    let known = known(arguments, pin.as_ref())?;
+    let report = arguments.log.with_items(|items, total| {
+        let bar = progress::events(total, "verifying");
+        let report = verify::verify(items, &known, |events| bar.set_position(events));
+        bar.finish_and_clear();
+        Ok(report?)
+    })?;
+    if let (Some(path), true) = (&arguments.pin, report.whole) {
+        Pin::advance(path, &report)?;
+    }
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        print(&mut out, &report)?;
+    }
+    Ok(report.whole)
+}
+
+fn known(arguments: &Arguments, pin: Option<&Pin>) -> anyhow::Result<Known> {
+    let given = arguments.key.as_deref().map(str::parse::<VerifierKey>).transpose();
+    let given = given.map_err(|error| anyhow!("--key is no verifier key: {error}"))?;
+    let mut heads = Vec::new();
+    for path in &arguments.head {
+        let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        heads.push(Seal::parse(&bytes).with_context(|| format!("{} is no checkpoint", path.display()))?);
+    }
+    heads.extend(pin.map(|pin| pin.head.clone()));
+    let key = match (given, pin) {
+        (Some(key), _) => Some((key, Trust::Given)),
+        (None, Some(pin)) => Some((pin.key.clone(), Trust::Pinned)),
+        (None, None) => None,
+    };
+    Ok(Known { key, heads })
+}
+
+/// A file of two parts: a verifier key on the first line, and a checkpoint after it.
+struct Pin {
+    key: VerifierKey,
+    head: Seal,
+}
+
+impl Pin {
+    fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        };
+        let broken = || format!("{} is no pin file; restore it, or trust the log anew by removing it", path.display());
+        let (key, head) = text.split_once('\n').with_context(broken)?;
+        let key = key.parse().map_err(|_| anyhow!(broken()))?;
+        Ok(Some(Self { key, head: Seal::parse(head.as_bytes()).with_context(broken)? }))
+    }
+
+    /// Keeps the log's first key and newest seal, durably, in place of what was kept.
+    fn advance(path: &Path, report: &Report) -> anyhow::Result<()> {
+        let (Some(key), Some(seal)) = (report.keys.first(), &report.last_seal) else { return Ok(()) };
+        let text = format!("{}\n{}", key.verifier_key, String::from_utf8_lossy(seal));
+        let beside = path.with_extension("new");
+        let written = fs::File::create(&beside)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&beside, path));
+        written.with_context(|| format!("{} cannot be written", path.display()))
+    }
+}
+
+fn print(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    let trust = match report.trust {
+        Trust::Given => "sealed by the key you gave",
+        Trust::Pinned => "sealed by the key you pinned",
+        Trust::SelfNamed => "sealed by the key it names itself; give --key or --pin to say whose it must be",
+    };
+    let origin = report.origin.as_deref().unwrap_or("an unknown origin");
+    writeln!(out, "log of {origin}: {} events, {} seals", report.events, report.seals)?;
+    let checks = [
+        ("events authentic", report.checks.events_authentic),
+        ("chain whole", report.checks.chain_whole),
+        ("tree consistent", report.checks.tree_consistent),
+        ("keys consistent", report.checks.keys_consistent),
+    ];
+    for (name, verdict) in checks {
+        writeln!(out, "  {name:<18} {}", if verdict == verify::YesNo::Yes { "yes" } else { "NO" })?;
+    }
+    let verify::BodyCounts { intact, withheld, unknown } = report.bodies;
+    writeln!(out, "  bodies             {intact} intact, {withheld} withheld, {unknown} of unknown kinds")?;
+    writeln!(out, "  trust              {trust}")?;
+    match report.truncation_excluded_to {
+        Some(size) => writeln!(out, "  cut-off tail       excluded up to {size} events, by the heads you kept")?,
+        None => writeln!(out, "  cut-off tail       cannot be excluded: no log shows that; give --head or --pin")?,
+    }
+    writeln!(out, "  witnesses          {}", report.witnesses)?;
+    for finding in &report.findings {
+        writeln!(out, "  {finding}")?;
+    }
+    let more = report.findings_total - report.findings.len() as u64;
+    if more > 0 {
+        writeln!(out, "  … and {more} more findings")?;
+    }
+    match &report.first_broken {
+        None => writeln!(out, "WHOLE"),
+        Some(first) => writeln!(out, "NOT WHOLE: first broken at event {} ({})", first.seq, first.reason),
+    }
+}
