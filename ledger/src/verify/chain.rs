@@ -7,8 +7,8 @@ use crate::body::Kind;
 use crate::keys::PublicKey;
 use crate::link::Hash;
 use crate::time::Micros;
-use crate::tree::seal::{Seal, VerifierKey};
-use crate::tree::{Frontier, NodeHash};
+use crate::tree::seal::Seal;
+use crate::tree::{Frontier, NodeHash, VerifierKey};
 
 /// The state of a verification: constant in size but for the log's keys.
 pub(super) struct Chain<'a> {
