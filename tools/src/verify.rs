@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use chancery_ledger::tree::VerifierKey;
 use chancery_ledger::tree::seal::Seal;
+use chancery_ledger::tree::verifier_key::VerifierKey;
 use chancery_ledger::verify::{self, Known, Report, Trust};
 use clap::Args;
 

@@ -177,9 +177,3 @@ impl Verifiers for LogKey<'_> {
         }
     }
 }
-/// tmp
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifierKey { /// x
- pub origin: String, /// x
- pub key: PublicKey }
-impl std::fmt::Display for VerifierKey { fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }

@@ -8,7 +8,8 @@ use crate::keys::PublicKey;
 use crate::link::Hash;
 use crate::time::Micros;
 use crate::tree::seal::Seal;
-use crate::tree::{Frontier, NodeHash, VerifierKey};
+use crate::tree::verifier_key::VerifierKey;
+use crate::tree::{Frontier, NodeHash};
 
 /// The state of a verification: constant in size but for the log's keys.
 pub(super) struct Chain<'a> {

@@ -13,8 +13,8 @@ pub use report::{BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::keys::PublicKey;
-use crate::tree::VerifierKey;
 use crate::tree::seal::Seal;
+use crate::tree::verifier_key::VerifierKey;
 
 use chain::Chain;
 use item::Prepared;
