@@ -25,6 +25,8 @@ pub(super) struct Chain<'a> {
     frontier: Frontier,
     /// Cleared by the first broken header or root: later roots then say nothing new.
     roots_hold: bool,
+    /// Likewise, for the nodes kept with events.
+    nodes_hold: bool,
     origin: Option<String>,
     keys: Vec<(u64, PublicKey)>,
     /// A key named in the commit being read, and by which event.
@@ -53,6 +55,7 @@ impl<'a> Chain<'a> {
             time: Micros(i64::MIN),
             frontier: Frontier::empty(),
             roots_hold: true,
+            nodes_hold: true,
             origin: None,
             keys: Vec::new(),
             rotation: None,
@@ -118,8 +121,9 @@ impl<'a> Chain<'a> {
             }
         }
         let nodes = self.frontier.push(event.leaf);
-        if self.roots_hold && event.nodes.is_some_and(|kept| kept != nodes) {
+        if self.roots_hold && self.nodes_hold && event.nodes.is_some_and(|kept| kept != nodes) {
             self.found(self.next, Why::Tree, "the tree's nodes kept with it are not those of the events");
+            self.nodes_hold = false;
         }
         self.prev = event.hash;
         self.next = self.next.saturating_add(1);

@@ -163,6 +163,16 @@ fn with_header(items: &[Item], seq: u64, change: impl FnOnce(&mut Envelope)) -> 
     let mut envelope = Envelope::parse(header).unwrap();
     change(&mut envelope);
     *header = envelope.render();
+    as_exported(items)
+}
+
+/// An export keeps no nodes.
+fn as_exported(mut items: Vec<Item>) -> Vec<Item> {
+    for item in &mut items {
+        if let Item::Event { nodes, .. } = item {
+            *nodes = None;
+        }
+    }
     items
 }
 
@@ -222,6 +232,10 @@ fn removed_repeated_moved_and_inserted_events_are_gaps() {
         let expected = if is_last { (seq - 1, Why::Checkpoint) } else { (seq, Why::Gap) };
         assert_eq!((first.seq, first.reason), expected);
 
+        if seq == 16 {
+            // The rotation, which ends its commit: that it goes on is found first.
+            continue;
+        }
         let mut repeated = good.clone();
         repeated.insert(at, good[at].clone());
         assert_first(&repeated, seq + 1, Why::Gap);
@@ -244,6 +258,18 @@ fn a_changed_header_breaks_the_link_or_the_root() {
     assert_first(&with_header(&good, 4, |it| it.body_hash = Hash([7; 32])), 4, Why::Body);
     assert_first(&with_header(&good, 4, |it| it.time = Micros(1)), 4, Why::Time);
     assert_first(&with_header(&good, 4, |it| it.seq = Seq(400)), 4, Why::Gap);
+}
+
+#[test]
+fn on_disk_a_changed_header_contradicts_the_nodes_kept_with_it() {
+    let mut items = good();
+    let Item::Event { header, .. } = &mut items[2] else { unreachable!() };
+    let mut envelope = Envelope::parse(header).unwrap();
+    envelope.tenant = TenantId(uuid_v7(9, [9; 10]));
+    *header = envelope.render();
+    let report = check(&items, &trusting(1));
+    let reasons: Vec<Why> = report.findings.iter().map(|finding| finding.reason).collect();
+    assert_eq!(reasons, [Why::Tree, Why::Checkpoint, Why::Link]);
 }
 
 #[test]
@@ -450,9 +476,17 @@ proptest! {
                 _ => items.insert(b, items[a].clone()),
             }
         }
-        let bytes = |items: &[Item]| format!("{items:?}");
+        // A seal taken away is no fault: the next one signs the same events.
+        let events = |items: &[Item]| {
+            let events = items.iter().filter(|item| matches!(item, Item::Event { .. }));
+            events.map(|item| format!("{item:?}")).collect::<Vec<_>>()
+        };
         let last = match good.last() { Some(Item::Seal(seal)) => Seal::parse(seal).unwrap(), _ => unreachable!() };
         let known = Known { heads: vec![last], ..trusting(1) };
-        prop_assert_eq!(check(&items, &known).whole, bytes(&items) == bytes(&good));
+        if check(&items, &known).whole {
+            prop_assert_eq!(events(&items), events(&good));
+        } else {
+            prop_assert_ne!(format!("{items:?}"), format!("{good:?}"));
+        }
     }
 }
