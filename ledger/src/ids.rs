@@ -127,9 +127,8 @@ pub fn parse_typeid(prefix: &str, text: &str) -> Result<Uuid, MalformedId> {
 /// # Errors
 /// [`MalformedId`] when it is none of them.
 pub fn parse_any(kind: ThingKind, text: &str) -> Result<Uuid, MalformedId> {
-    parse_uuid(text).or_else(|_| {
-        kind.prefixes().iter().find_map(|prefix| parse_typeid(prefix, text).ok()).ok_or(MalformedId)
-    })
+    parse_uuid(text)
+        .or_else(|_| kind.prefixes().iter().find_map(|prefix| parse_typeid(prefix, text).ok()).ok_or(MalformedId))
 }
 
 /// JSON shows the 36 characters; stored bodies hold the 16 bytes.
@@ -422,7 +421,9 @@ mod tests {
         ] {
             assert_eq!(parse_uuid(text), Err(MalformedId), "{text}");
         }
-        for text in ["aid_81jcp0e84wfgx9y7jvdnz8z6gb", "aid_01jcp0e84wfgx9y7jvdnz8z6gl", "aid_01JCP0E84WFGX9Y7JVDNZ8Z6GB"] {
+        for text in
+            ["aid_81jcp0e84wfgx9y7jvdnz8z6gb", "aid_01jcp0e84wfgx9y7jvdnz8z6gl", "aid_01JCP0E84WFGX9Y7JVDNZ8Z6GB"]
+        {
             assert_eq!(parse_typeid("aid", text), Err(MalformedId), "{text}");
         }
     }

@@ -36,7 +36,9 @@ pub struct ShredError;
 
 /// Encrypts.
 #[must_use]
-pub fn encrypt(_key: &[u8; 32], _owner: Subject, _nonce: [u8; 24], _place: &FieldContext<'_>, _plain: &[u8]) -> Encrypted {
+pub fn encrypt(
+    _key: &[u8; 32], _owner: Subject, _nonce: [u8; 24], _place: &FieldContext<'_>, _plain: &[u8],
+) -> Encrypted {
     todo!()
 }
 
@@ -44,7 +46,9 @@ pub fn encrypt(_key: &[u8; 32], _owner: Subject, _nonce: [u8; 24], _place: &Fiel
 ///
 /// # Errors
 /// [`ShredError`].
-pub fn decrypt(_key: &[u8; 32], _place: &FieldContext<'_>, _value: &Encrypted) -> Result<Zeroizing<Vec<u8>>, ShredError> {
+pub fn decrypt(
+    _key: &[u8; 32], _place: &FieldContext<'_>, _value: &Encrypted,
+) -> Result<Zeroizing<Vec<u8>>, ShredError> {
     todo!()
 }
 

@@ -224,13 +224,12 @@ impl<'a> Chain<'a> {
         }
         self.check_trust();
         self.check_heads();
-        let verifier_key = |key: &PublicKey| {
-            VerifierKey { origin: self.origin.clone().unwrap_or_default(), key: *key }.to_string()
-        };
-        let keys = self.keys.iter().map(|(from_size, key)| KeyInForce {
-            from_size: *from_size,
-            verifier_key: verifier_key(key),
-        });
+        let verifier_key =
+            |key: &PublicKey| VerifierKey { origin: self.origin.clone().unwrap_or_default(), key: *key }.to_string();
+        let keys = self
+            .keys
+            .iter()
+            .map(|(from_size, key)| KeyInForce { from_size: *from_size, verifier_key: verifier_key(key) });
         Report {
             whole: self.findings_total == 0,
             events: self.events,

@@ -134,7 +134,10 @@ pub(super) enum BodyState {
 
 /// What an event says of the ledger's keys.
 pub(super) enum KeyFact {
-    Created { origin: String, key: PublicKey },
+    Created {
+        origin: String,
+        key: PublicKey,
+    },
     Added(PublicKey),
     /// It should say something of a key, and does not.
     Broken(&'static str),

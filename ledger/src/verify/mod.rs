@@ -45,10 +45,8 @@ where
         let (read, end) = chunk;
         let over = end.is_some();
         // The next chunk is read while this one is worked on.
-        let (next, ()) = rayon::join(
-            || if over { (Vec::new(), None) } else { read_chunk(&mut items) },
-            || work(&mut chain, read),
-        );
+        let (next, ()) =
+            rayon::join(|| if over { (Vec::new(), None) } else { read_chunk(&mut items) }, || work(&mut chain, read));
         progress(chain.events());
         match end {
             None | Some(End::Over) => {}
