@@ -235,8 +235,17 @@ impl<'a> Opener<'a> {
     pub fn open<T: DeserializeOwned>(
         &self, tenant: TenantId, kind: Kind, field: &str, value: &Encrypted,
     ) -> Result<Option<T>, ContextError> {
-        let place = FieldContext { tenant, kind: kind.code(), version: kind.version(), field };
-        open_with(None, self.secrets, &place, value)
+        self.open_at(&FieldContext { tenant, kind: kind.code(), version: kind.version(), field }, value)
+    }
+
+    /// Opens a field where it stands, in a body of any version.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_at<T: DeserializeOwned>(
+        &self, place: &FieldContext<'_>, value: &Encrypted,
+    ) -> Result<Option<T>, ContextError> {
+        open_with(None, self.secrets, place, value)
     }
 }
 

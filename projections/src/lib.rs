@@ -13,6 +13,7 @@ pub mod context;
 pub mod credential;
 pub mod decide;
 pub mod engine;
+pub mod event_view;
 pub mod execution;
 pub mod identity;
 pub mod journal;

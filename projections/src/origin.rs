@@ -16,7 +16,7 @@ pub const FIELD: &str = "origin";
 pub const USER_AGENT_CHARS_MAX: usize = 256;
 
 /// Where a request came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Origin {
     /// The peer's IP address.
     pub ip: String,
