@@ -136,11 +136,12 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
     Ok(Decision { events: decided.events, answer: decided.answer, keys: ctx.into_new_secrets() })
 }
 
-/// The event that last changed what a command is about, for `If-Match`; `None` when there is no such thing.
+/// The event that last changed what a command of a tenant is about, for `If-Match`; `None` when the tenant has no such
+/// thing. Tenants themselves are the root tenant's to see.
 ///
 /// # Errors
 /// [`RowsError`] when views cannot be read.
-pub fn version_of(state: &State<'_>, command: &Command) -> Result<Option<Seq>, RowsError> {
+pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Result<Option<Seq>, RowsError> {
     use chancery_ledger::ids::{AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, TokenId};
 
     use crate::execution::state::{CHAINS, MISSIONS};
@@ -149,14 +150,27 @@ pub fn version_of(state: &State<'_>, command: &Command) -> Result<Option<Seq>, R
 
     let Some(about) = command.about() else { return Ok(None) };
     let id = about.id;
+    let owned = |owner: TenantId, seq: Seq| (owner == tenant).then_some(seq);
+    let State { identity, token, execution, .. } = *state;
     Ok(match about.kind {
-        ThingKind::Tenant => TENANTS.get_versioned(state.identity, TenantId(id))?.map(|row| row.seq),
-        ThingKind::Agent => AGENTS.get_versioned(state.identity, AgentId(id))?.map(|row| row.seq),
-        ThingKind::Challenge => CHALLENGES.get_versioned(state.identity, ChallengeId(id))?.map(|row| row.seq),
-        ThingKind::Credential => CREDENTIALS.get_versioned(state.identity, CredentialId(id))?.map(|row| row.seq),
-        ThingKind::Token => TOKENS.get_versioned(state.token, TokenId(id))?.map(|row| row.seq),
-        ThingKind::Mission => MISSIONS.get_versioned(state.execution, MissionId(id))?.map(|row| row.seq),
-        ThingKind::AuditChain => CHAINS.get_versioned(state.execution, AuditChainId(id))?.map(|row| row.seq),
+        ThingKind::Tenant => {
+            let root = TENANTS.get(identity, tenant)?.is_some_and(|tenant| tenant.root);
+            TENANTS.get_versioned(identity, TenantId(id))?.filter(|_| root).map(|row| row.seq)
+        }
+        ThingKind::Agent => AGENTS.get_versioned(identity, AgentId(id))?.and_then(|it| owned(it.value.tenant, it.seq)),
+        ThingKind::Challenge => {
+            CHALLENGES.get_versioned(identity, ChallengeId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Credential => {
+            CREDENTIALS.get_versioned(identity, CredentialId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Token => TOKENS.get_versioned(token, TokenId(id))?.and_then(|it| owned(it.value.tenant, it.seq)),
+        ThingKind::Mission => {
+            MISSIONS.get_versioned(execution, MissionId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::AuditChain => {
+            CHAINS.get_versioned(execution, AuditChainId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
         _ => None,
     })
 }

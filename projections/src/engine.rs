@@ -1,22 +1,34 @@
 //! The engine: one data directory, opened. Log, keys, views and sequencer, started in order and stopped in order.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use chancery_ledger::keys::{KeyFileError, PublicKey};
+use chancery_ledger::commit::{CommitError, Committer};
+use chancery_ledger::ids::TreeSize;
+use chancery_ledger::keys::{KeyDirectory, KeyFileError, PublicKey, SigningKey};
 use chancery_ledger::keystore::{Keystore, KeystoreError};
+use chancery_ledger::last_checkpoint::LastCheckpoint;
+use chancery_ledger::store::on_sled::SledStore;
 use chancery_ledger::store::{LogStore, StoreError};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::bootstrap::FirstStart;
+use crate::bootstrap::{self, FirstStart, FoundError};
 use crate::context::{Clock, Random, SystemClock, SystemRandom};
 use crate::rows::RowsError;
-use crate::sequencer::Sequencer;
-use crate::views::{View, Views};
-use crate::worker::{Rebuilt, WorkerError};
+use crate::rows::store::ViewStore;
+use crate::sequencer::{Parts, Sequencer, StartError, Threads};
+use crate::views::{self, PerView, View, ViewHandle, Views};
+use crate::worker::{Rebuilt, Worker, WorkerError};
 
 /// Commands that may wait to be decided: at 10,000 a second, a tenth of a second's worth.
 pub const WAITING_MAX: usize = 1024;
+
+/// What is done with the credentials of a first start before they let anybody in.
+pub type OnFirstStart = Box<dyn FnOnce(&FirstStart) -> std::io::Result<()> + Send>;
 
 /// Where and how to open.
 pub struct EngineConfig {
@@ -32,6 +44,9 @@ pub struct EngineConfig {
     pub random: Box<dyn Random>,
     /// Commands that may wait to be decided.
     pub waiting_max: usize,
+    /// Called with the credentials of a first start before the commit that makes them good. What it writes down is
+    /// there, then, before the ledger is; if it fails, no ledger is founded, and the next start is a first one again.
+    pub on_first_start: Option<OnFirstStart>,
 }
 
 impl EngineConfig {
@@ -45,6 +60,7 @@ impl EngineConfig {
             clock: Arc::new(SystemClock),
             random: Box::new(SystemRandom),
             waiting_max: WAITING_MAX,
+            on_first_start: None,
         }
     }
 }
@@ -89,6 +105,29 @@ pub enum OpenError {
         /// Why.
         source: WorkerError,
     },
+    /// The ledger could not be founded.
+    #[error("the ledger could not be founded: {0}")]
+    Found(#[from] FoundError),
+    /// The first commit failed.
+    #[error("the ledger could not be founded: {0}")]
+    FirstCommit(#[from] CommitError),
+    /// What was to be done with the first credentials failed.
+    #[error("the first credentials could not be written down, so no ledger was founded: {0}")]
+    FirstStart(std::io::Error),
+    /// The log is gone, and its checkpoint is not.
+    #[error(
+        "the log in {dir} is empty, but a checkpoint for {signed} events was signed and may have left this machine: \
+         restore the log. To found another ledger, choose another data directory"
+    )]
+    LogGone {
+        /// The data directory.
+        dir: PathBuf,
+        /// Events in the signed checkpoint.
+        signed: TreeSize,
+    },
+    /// Writing cannot go on from where the log ends.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The log is another's.
     #[error("the log's origin is `{found}`, but `{wanted}` is configured; is this another ledger's data directory?")]
     Origin {
@@ -102,11 +141,16 @@ pub enum OpenError {
 /// An open data directory. Dropping it stops it.
 pub struct Engine {
     sequencer: Sequencer,
+    threads: Mutex<Option<Threads>>,
+    workers: Arc<PerView<Worker>>,
     views: Views,
     log: Arc<dyn LogStore>,
     secrets: Arc<Keystore>,
+    keys: KeyDirectory,
     clock: Arc<dyn Clock>,
     origin: String,
+    /// Held for as long as the directory is in use.
+    _lock: File,
 }
 
 impl Engine {
@@ -115,8 +159,65 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`] says what to do.
-    pub fn open(_config: EngineConfig) -> Result<(Self, Option<FirstStart>), OpenError> {
-        todo!()
+    pub fn open(config: EngineConfig) -> Result<(Self, Option<FirstStart>), OpenError> {
+        let lock = lock(&config.data_dir)?;
+        let log = Arc::new(SledStore::open(&config.data_dir.join("log"))?);
+        Self::over(config, lock, log)
+    }
+
+    /// Opens a data directory, but with this store for a log. Tests and simulations use it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_over(config: EngineConfig, log: Arc<dyn LogStore>) -> Result<(Self, Option<FirstStart>), OpenError> {
+        let lock = lock(&config.data_dir)?;
+        Self::over(config, lock, log)
+    }
+
+    fn over(
+        mut config: EngineConfig, lock: File, log: Arc<dyn LogStore>,
+    ) -> Result<(Self, Option<FirstStart>), OpenError> {
+        let dir = config.data_dir.clone();
+        let key_directory = || KeyDirectory::open(&dir.join("keys"), config.passphrase.clone());
+        let (keys, keys_of_committer) = (key_directory()?, key_directory()?);
+        let secrets = Arc::new(Keystore::open(&dir.join("keystore"))?);
+        let path = dir.join("last-checkpoint");
+        let last = LastCheckpoint::open(&path).map_err(|source| OpenError::Io { path, source })?;
+        let (committer, first_start) = if log.size() == TreeSize(0) {
+            if let Some((signed, _)) = last.newest() {
+                return Err(OpenError::LogGone { dir, signed });
+            }
+            let (committer, first_start) = found(&mut config, log.clone(), keys_of_committer, last, &secrets)?;
+            (committer, Some(first_start))
+        } else {
+            (Committer::open(log.clone(), keys_of_committer, last)?, None)
+        };
+        let origin = committer.origin().to_owned();
+        if let Some(wanted) = config.origin.filter(|wanted| *wanted != origin) {
+            return Err(OpenError::Origin { found: origin, wanted });
+        }
+        let stores = views::open_stores(&dir.join("views"))?;
+        let (workers, progress) = start_workers(&stores, &log)?;
+        let views = Views::new(PerView::try_make(|view| {
+            let (store, progress) = (stores.get(view).clone(), progress.get(view).clone());
+            Ok::<_, OpenError>(ViewHandle { store, progress })
+        })?);
+        let workers = Arc::new(workers);
+        let (sequencer, threads) = Sequencer::start(Parts {
+            committer,
+            log: log.clone(),
+            secrets: secrets.clone(),
+            clock: config.clock.clone(),
+            random: config.random,
+            stores,
+            views: views.clone(),
+            workers: workers.clone(),
+            waiting_max: config.waiting_max,
+        })?;
+        let threads = Mutex::new(Some(threads));
+        let clock = config.clock;
+        let engine = Self { sequencer, threads, workers, views, log, secrets, keys, clock, origin, _lock: lock };
+        Ok((engine, first_start))
     }
 
     /// Where commands go in.
@@ -160,19 +261,91 @@ impl Engine {
     /// # Errors
     /// [`KeyFileError`] when the file cannot be made.
     pub fn new_sealing_key(&self) -> Result<PublicKey, KeyFileError> {
-        todo!()
+        Ok(self.keys.create()?.public())
     }
 
-    /// Rebuilds a view from the log beside the live one and puts it in place. Takes as long as reading the log does.
+    /// Rebuilds a view from the log beside the live one, puts it in place, and compares the two. Takes as long as
+    /// reading the log does; reads and writes go on meanwhile.
     ///
     /// # Errors
     /// [`WorkerError`] when it cannot be rebuilt; the live one then stays.
-    pub fn rebuild(&self, _view: View) -> Result<Rebuilt, WorkerError> {
-        todo!()
+    pub fn rebuild(&self, view: View) -> Result<Rebuilt, WorkerError> {
+        self.workers.get(view).rebuild()
     }
 
-    /// Lets nothing more in, finishes what was let in, and waits until all of it is durable. May be called again.
+    /// Lets nothing more in, finishes what was let in, and waits until all of it is durable, answered, and in the views.
+    /// May be called again.
     pub fn stop(&self) {
-        todo!()
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(threads) = threads {
+            self.sequencer.stop(threads);
+            self.workers.iter().for_each(|(_, worker)| worker.stop());
+        }
     }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Makes the data directory, for its owner alone, and takes its lock.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Io { path, source }
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io(dir))?;
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// Founds the ledger: everything it needs is durable before the commit that makes it one. A start that is cut short
+/// before that leaves an empty log, a key file that the next start uses, and secrets that nothing refers to.
+fn found(
+    config: &mut EngineConfig, log: Arc<dyn LogStore>, keys: KeyDirectory, last: LastCheckpoint, secrets: &Keystore,
+) -> Result<(Committer, FirstStart), OpenError> {
+    let key = first_key(&keys)?;
+    let now = config.clock.now();
+    let founding = bootstrap::found(now, config.origin.as_deref(), &key.public(), &mut *config.random, secrets)?;
+    secrets.put(&founding.secrets)?;
+    secrets.sync()?;
+    if let Some(on_first_start) = config.on_first_start.take() {
+        on_first_start(&founding.first_start).map_err(OpenError::FirstStart)?;
+    }
+    let mut committer = Committer::create(log, keys, last, founding.origin, key);
+    committer.commit(Arc::new(founding.events))?;
+    Ok((committer, founding.first_start))
+}
+
+/// The first sealing key: one that a start cut short has left, or a new one.
+fn first_key(keys: &KeyDirectory) -> Result<SigningKey, KeyFileError> {
+    match keys.find_by(|_| true) {
+        Err(KeyFileError::NotFound { .. }) => keys.create(),
+        found => found,
+    }
+}
+
+/// Brings every view up to the log, side by side, and has each followed by its worker.
+fn start_workers(
+    stores: &PerView<ViewStore>, log: &Arc<dyn LogStore>,
+) -> Result<(PerView<Worker>, PerView<watch::Receiver<TreeSize>>), OpenError> {
+    let started = thread::scope(|scope| {
+        let starting = PerView::try_make(|view| {
+            let (store, log) = (stores.get(view).clone(), log.clone());
+            thread::Builder::new().spawn_scoped(scope, move || Worker::start(view, store, log))
+        })
+        .map_err(StartError::Thread)?;
+        starting.try_map(|view, thread| match thread.join() {
+            Ok(started) => started.map_err(|source| OpenError::View { view, source }),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
+    Ok(started.unzip())
 }

@@ -2,11 +2,12 @@
 //!
 //! It is a view of envelopes alone; no body is read.
 
-use chancery_ledger::actor::Principal;
+use chancery_ledger::actor::{Actor, Principal};
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{Seq, Subject, TenantId};
+use chancery_ledger::ids::{Seq, Subject, TenantId, ThingId};
 use chancery_ledger::link::Hash;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::rows::table::Table;
 use crate::rows::{Order, Rows, RowsError, RowsMut};
@@ -18,7 +19,7 @@ const BY_KIND: Table<()> = Table::new(129);
 /// Events about a thing, by subject and position. Things belong to one tenant, so the tenant needs no place here;
 /// readers compare it all the same.
 const BY_SUBJECT: Table<()> = Table::new(130);
-/// Commands that asked to happen once, by tenant, principal and key.
+/// Commands that asked to happen once, by scope ([`scope`]) and key.
 const IDEMPOTENT: Table<Happened> = Table::new(131);
 
 /// A command that happened.
@@ -52,22 +53,26 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     for subject in &event.subjects {
         BY_SUBJECT.put(rows, (*subject, seq), &())?;
     }
-    if let Some(idempotency) = &event.idempotency {
-        let happened = Happened { first: event.seq, command: idempotency.command };
-        let principal = principal_key(&event.actor.principal);
-        IDEMPOTENT.put(rows, (event.tenant, principal.as_str(), idempotency.key.as_str()), &happened)?;
-    }
-    Ok(())
+    evolve_happened(rows, event)
 }
 
-/// The command that happened under a principal's idempotency key, if one did.
+/// Notes that a command happened, if it asked to happen once: all of the journal that deciding needs.
+///
+/// # Errors
+/// As [`evolve`].
+pub fn evolve_happened(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+    let Some(idempotency) = &event.idempotency else { return Ok(()) };
+    let happened = Happened { first: event.seq, command: idempotency.command };
+    let scope = scope(&event.actor, event.tenant);
+    IDEMPOTENT.put(rows, (scope.as_str(), idempotency.key.as_str()), &happened)
+}
+
+/// The command that happened under an actor's idempotency key, if one did; `tenant` is the one it is for.
 ///
 /// # Errors
 /// [`RowsError`] when the view's storage fails.
-pub fn happened(
-    rows: &dyn Rows, tenant: TenantId, principal: &Principal, key: &str,
-) -> Result<Option<Happened>, RowsError> {
-    IDEMPOTENT.get(rows, (tenant, principal_key(principal).as_str(), key))
+pub fn happened(rows: &dyn Rows, actor: &Actor, tenant: TenantId, key: &str) -> Result<Option<Happened>, RowsError> {
+    IDEMPOTENT.get(rows, (scope(actor, tenant).as_str(), key))
 }
 
 /// At most `limit` positions of the events looked for, from `from` on (inclusive).
@@ -88,7 +93,21 @@ pub fn positions(
     Ok(found.iter().filter_map(|(key, ())| position(key)).collect())
 }
 
-/// Kind of principal and its id or text: unique among principals.
-fn principal_key(principal: &Principal) -> String {
-    format!("{}:{}:{}", principal.code(), principal.uuid(), principal.text())
+/// Within what an idempotency key is unique: the principal, and the tenant it entered, if it did.
+///
+/// A principal with an id belongs to one tenant, so its id tells them apart. The event's tenant must not: what the root
+/// tenant does to another tenant, or to the ledger, is that one's event. Only who has no id is told apart by it; nobody
+/// without one acts on another tenant, but for the daemon itself, which is one.
+fn scope(actor: &Actor, tenant: TenantId) -> String {
+    let principal = &actor.principal;
+    let within = match principal {
+        Principal::Anonymous | Principal::Subject(_) => tenant.uuid(),
+        Principal::System => Uuid::nil(),
+        Principal::Tenant(_)
+        | Principal::Member(_)
+        | Principal::Agent(_)
+        | Principal::Client(_)
+        | Principal::Execution(_) => actor.acting_in.map_or(Uuid::nil(), ThingId::uuid),
+    };
+    format!("{}:{}:{}:{}", within.simple(), principal.code(), principal.uuid().simple(), principal.text())
 }

@@ -63,6 +63,17 @@ impl View {
             Self::Journal => journal::evolve(rows, event),
         }
     }
+
+    /// Brings forward, by one event, what deciders read of the view: all rows but those that only readers ask for.
+    ///
+    /// # Errors
+    /// As [`evolve`](Self::evolve).
+    pub fn evolve_for_deciding(self, rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+        match self {
+            Self::Journal => journal::evolve_happened(rows, event),
+            Self::Identity | Self::Token | Self::Trust | Self::Execution => self.evolve(rows, event),
+        }
+    }
 }
 
 /// One value for each view.
@@ -77,6 +88,16 @@ impl<T> PerView<T> {
     pub fn try_make<E>(mut make: impl FnMut(View) -> Result<T, E>) -> Result<Self, E> {
         let [a, b, c, d, e] = View::ALL;
         Ok(Self([make(a)?, make(b)?, make(c)?, make(d)?, make(e)?]))
+    }
+
+    /// Makes another of each.
+    ///
+    /// # Errors
+    /// The first that `make` gives.
+    pub fn try_map<U, E>(self, mut make: impl FnMut(View, T) -> Result<U, E>) -> Result<PerView<U>, E> {
+        let [a, b, c, d, e] = self.0;
+        let [va, vb, vc, vd, ve] = View::ALL;
+        Ok(PerView([make(va, a)?, make(vb, b)?, make(vc, c)?, make(vd, d)?, make(ve, e)?]))
     }
 
     /// Each view's.
@@ -96,6 +117,15 @@ impl<T> PerView<T> {
     }
 }
 
+impl<A, B> PerView<(A, B)> {
+    /// The first of each, and the second of each.
+    #[must_use]
+    pub fn unzip(self) -> (PerView<A>, PerView<B>) {
+        let [(a1, a2), (b1, b2), (c1, c2), (d1, d2), (e1, e2)] = self.0;
+        (PerView([a1, b1, c1, d1, e1]), PerView([a2, b2, c2, d2, e2]))
+    }
+}
+
 /// A view's storage and how far its worker has brought it.
 #[derive(Clone)]
 pub struct ViewHandle {
@@ -103,6 +133,15 @@ pub struct ViewHandle {
     pub store: ViewStore,
     /// The worker's announcements.
     pub progress: watch::Receiver<TreeSize>,
+}
+
+impl ViewHandle {
+    /// Whether its worker still follows the log. One that does not has said why in the trace; a restart, at the worst
+    /// a rebuild, mends it.
+    #[must_use]
+    pub fn is_following(&self) -> bool {
+        self.progress.has_changed().is_ok()
+    }
 }
 
 /// A view did not reach what its reader may already know.

@@ -3,7 +3,8 @@
 //! A worker takes events from committed groups as long as it keeps up, and from the log when it does not, so a slow
 //! view costs bounded memory and never holds a commit back. It never sees an event that is not durable.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use chancery_ledger::commit::Commit;
@@ -11,17 +12,17 @@ use chancery_ledger::event::{Event, ReadError};
 use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::store::{LogStore, StoreError};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::rows::RowsError;
 use crate::rows::overlay::Batch;
-use crate::rows::store::ViewStore;
+use crate::rows::store::{ViewSnapshot, ViewStore};
 use crate::views::View;
 
 /// Commits that may wait for a worker; what is beyond it reads from the log.
 const WAITING_MAX: usize = 64;
-/// Rows gathered before a batch is written.
-const BATCH_ROWS: usize = 16 * 1024;
+/// Bytes of bodies that may wait for a worker: two commits of the largest kind.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A view cannot be brought forward. It keeps what it has; reads that need more say so.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,16 @@ pub struct Rebuilt {
 /// What is asked of a worker.
 enum Message {
     Commit(Arc<Commit>),
-    Adopt(ViewStore, oneshot::Sender<Result<Rebuilt, WorkerError>>),
+    Missed,
+    Adopt(ViewStore, Sender<Result<Adopted, WorkerError>>),
+    Stop,
+}
+
+/// A view and the one that took its place, both held still at the same cursor.
+struct Adopted {
+    cursor: TreeSize,
+    before: ViewSnapshot,
+    after: ViewSnapshot,
 }
 
 /// A running worker.
@@ -65,7 +75,17 @@ pub struct Worker {
     store: ViewStore,
     log: Arc<dyn LogStore>,
     messages: Sender<Message>,
-    thread: thread::JoinHandle<()>,
+    waiting: Arc<Waiting>,
+    rebuilding: Mutex<()>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+/// What waits for a worker.
+#[derive(Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    /// A commit was not handed over, because too much waited; it is to be read from the log.
+    missed: AtomicBool,
 }
 
 impl Worker {
@@ -86,12 +106,14 @@ impl Worker {
         catch_up(view, &store, &*log, log.size())?;
         let (messages, received) = bounded(WAITING_MAX);
         let (announce, progress) = watch::channel(store.cursor());
-        let follower = Follower { view, store: store.clone(), log: log.clone(), announce };
+        let waiting = Arc::new(Waiting::default());
+        let follower = Follower { view, store: store.clone(), log: log.clone(), announce, waiting: waiting.clone() };
         let thread = thread::Builder::new()
             .name(format!("view-{}", view.name()))
             .spawn(move || follower.run(&received))
             .map_err(|error| RowsError::Storage(fjall::Error::Io(error)))?;
-        Ok((Self { view, store, log, messages, thread }, progress))
+        let (rebuilding, thread) = (Mutex::default(), Mutex::new(Some(thread)));
+        Ok((Self { view, store, log, messages, waiting, rebuilding, thread }, progress))
     }
 
     /// Which view it is.
@@ -100,34 +122,52 @@ impl Worker {
         self.view
     }
 
-    /// Tells the worker of a commit. One that is busy finds it in the log later.
+    /// Tells the worker of a commit, without waiting. One that is busy finds it in the log later.
     pub fn follow(&self, commit: &Arc<Commit>) {
-        match self.messages.try_send(Message::Commit(commit.clone())) {
-            Ok(()) | Err(TrySendError::Full(_)) => {}
-            Err(TrySendError::Disconnected(_)) => {
-                tracing::error!(view = self.view.name(), "the view's worker has stopped");
+        let bytes = commit.body_bytes();
+        let before = self.waiting.bytes.fetch_add(bytes, Ordering::AcqRel);
+        // One commit may be larger than all that may wait, so the first is always handed over.
+        if before == 0 || before + bytes <= WAITING_BYTES_MAX {
+            match self.messages.try_send(Message::Commit(commit.clone())) {
+                Ok(()) => return,
+                Err(TrySendError::Full(_)) => {}
+                Err(TrySendError::Disconnected(_)) => {
+                    tracing::error!(view = self.view.name(), "the view's worker has stopped");
+                }
             }
         }
+        self.waiting.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.waiting.missed.store(true, Ordering::Release);
+        // If there is no room for this either, the worker has yet to take what fills it, and then sees the mark.
+        let _ = self.messages.try_send(Message::Missed);
     }
 
-    /// Rebuilds the view from the log beside the live one, compares the two at the same cursor, and puts the rebuilt
-    /// one in place. Takes as long as reading the log does; reads and writes go on meanwhile.
+    /// Rebuilds the view from the log beside the live one, puts the rebuilt one in place, and compares the two at the
+    /// same cursor. Takes as long as reading the log does; reads and writes go on meanwhile.
     ///
     /// # Errors
     /// [`WorkerError`] when it cannot be rebuilt; the live one then stays.
     pub fn rebuild(&self) -> Result<Rebuilt, WorkerError> {
+        let _one_at_a_time = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
         let rebuilt = self.store.next_generation()?;
         catch_up(self.view, &rebuilt, &*self.log, self.log.size())?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = bounded(1);
         let stopped = || WorkerError::Rows(RowsError::Missing("the view's worker"));
         self.messages.send(Message::Adopt(rebuilt, reply)).map_err(|_| stopped())?;
-        answer.blocking_recv().map_err(|_| stopped())?
+        let Adopted { cursor, before, after } = answer.recv().map_err(|_| stopped())??;
+        let rebuilt = Rebuilt { cursor, before: before.digest()?, after: after.digest()? };
+        if rebuilt.before != rebuilt.after {
+            tracing::error!(view = self.view.name(), %cursor, "the rebuilt view differs from the live one it replaced");
+        }
+        Ok(rebuilt)
     }
 
     /// Lets the worker finish what it was told, and waits for it.
-    pub fn stop(self) {
-        drop(self.messages);
-        if self.thread.join().is_err() {
+    pub fn stop(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        // A worker that is gone already needs no telling.
+        let _ = self.messages.send(Message::Stop);
+        if thread.join().is_err() {
             tracing::error!(view = self.view.name(), "the view's worker ended by a panic");
         }
     }
@@ -138,33 +178,37 @@ struct Follower {
     store: ViewStore,
     log: Arc<dyn LogStore>,
     announce: watch::Sender<TreeSize>,
+    waiting: Arc<Waiting>,
 }
 
 impl Follower {
     fn run(self, messages: &Receiver<Message>) {
-        let mut waiting = Vec::new();
+        let mut commits = Vec::new();
         while let Ok(message) = messages.recv() {
             let mut next = Some(message);
-            let mut adopt = None;
+            let mut other = None;
             // Everything that waits goes into one write.
             while let Some(message) = next {
                 match message {
-                    Message::Commit(commit) => waiting.push(commit),
-                    Message::Adopt(store, reply) => {
-                        adopt = Some((store, reply));
+                    Message::Commit(commit) => commits.push(commit),
+                    Message::Missed => {}
+                    Message::Adopt(..) | Message::Stop => {
+                        other = Some(message);
                         break;
                     }
                 }
-                next = if waiting.len() < WAITING_MAX { messages.try_recv().ok() } else { None };
+                next = if commits.len() < WAITING_MAX { messages.try_recv().ok() } else { None };
             }
-            if let Err(error) = self.apply(&waiting) {
+            if let Err(error) = self.apply(&commits) {
                 tracing::error!(view = self.view.name(), %error, "the view cannot follow the log and has stopped");
                 return;
             }
-            waiting.clear();
-            if let Some((store, reply)) = adopt {
+            commits.clear();
+            match other {
                 // Whoever asked may have gone; the rebuilt view is in place all the same.
-                let _ = reply.send(self.adopt(store));
+                Some(Message::Adopt(store, reply)) => drop(reply.send(self.adopt(store))),
+                Some(Message::Stop) => return,
+                Some(Message::Commit(_) | Message::Missed) | None => {}
             }
         }
     }
@@ -177,37 +221,34 @@ impl Follower {
                 continue;
             }
             if event.seq > cursor.next() {
-                // Commits were dropped while this worker was busy.
-                self.store.apply(batch.into_writes(), cursor)?;
-                catch_up(self.view, &self.store, &*self.log, self.log.size())?;
-                self.announce.send_replace(self.store.cursor());
-                return Ok(());
+                // Commits were missed before this one; the log has them all.
+                break;
             }
             batch.begin(event.seq);
             self.view.evolve(&mut batch, event)?;
             cursor = event.seq.tree_size();
+            if batch.is_full() {
+                self.store.apply(batch.into_writes(), cursor)?;
+                batch = Batch::new(&self.store);
+            }
         }
         if cursor > self.store.cursor() {
             self.store.apply(batch.into_writes(), cursor)?;
         }
-        // The last of several dropped commits has nobody behind it to show the gap.
-        if self.store.cursor() < self.log.size() {
+        self.waiting.bytes.fetch_sub(commits.iter().map(|commit| commit.body_bytes()).sum(), Ordering::AcqRel);
+        if self.waiting.missed.swap(false, Ordering::AcqRel) {
             catch_up(self.view, &self.store, &*self.log, self.log.size())?;
         }
         self.announce.send_replace(self.store.cursor());
         Ok(())
     }
 
-    fn adopt(&self, rebuilt: ViewStore) -> Result<Rebuilt, WorkerError> {
+    fn adopt(&self, rebuilt: ViewStore) -> Result<Adopted, WorkerError> {
         let cursor = self.store.cursor();
         catch_up(self.view, &rebuilt, &*self.log, cursor)?;
-        let (_, before) = self.store.digest()?;
-        let (_, after) = rebuilt.digest()?;
-        if before != after {
-            tracing::error!(view = self.view.name(), %cursor, "the rebuilt view differs from the live one it replaces");
-        }
+        let before = self.store.snapshot();
         self.store.adopt(rebuilt)?;
-        Ok(Rebuilt { cursor, before, after })
+        Ok(Adopted { cursor, before, after: self.store.snapshot() })
     }
 }
 
@@ -228,7 +269,7 @@ pub fn catch_up(view: View, store: &ViewStore, log: &dyn LogStore, size: TreeSiz
         batch.begin(seq);
         view.evolve(&mut batch, &event)?;
         cursor = seq.tree_size();
-        if batch.len() >= BATCH_ROWS {
+        if batch.is_full() {
             store.apply(batch.into_writes(), cursor)?;
             batch = Batch::new(store);
         }

@@ -9,18 +9,25 @@ use chancery_ledger::ids::{Seq, TreeSize};
 use super::store::{ViewStore, Writes};
 use super::{Order, Row, Rows, RowsError, RowsMut, Visit, scan_bounds};
 
+/// Versions of rows gathered before a batch is written.
+const BATCH_ROWS_MAX: usize = 16 * 1024;
+/// Bytes of keys and values gathered before a batch is written.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The batch a worker is reading: every version of every row written in it.
 pub struct Batch<'a> {
     base: &'a ViewStore,
     seq: Seq,
     writes: Writes,
+    rows: usize,
+    bytes: usize,
 }
 
 impl<'a> Batch<'a> {
     /// An empty batch over a view.
     #[must_use]
     pub fn new(base: &'a ViewStore) -> Self {
-        Self { base, seq: Seq(0), writes: Writes::new() }
+        Self { base, seq: Seq(0), writes: Writes::new(), rows: 0, bytes: 0 }
     }
 
     /// What is written from now on is written by this event.
@@ -28,16 +35,10 @@ impl<'a> Batch<'a> {
         self.seq = seq;
     }
 
-    /// Rows written so far.
+    /// Whether it holds as much as one write to disk should.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.writes.len()
-    }
-
-    /// Whether nothing was written.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.writes.is_empty()
+    pub const fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
     /// The rows to store.
@@ -63,6 +64,8 @@ impl Rows for Batch<'_> {
 
 impl RowsMut for Batch<'_> {
     fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), RowsError> {
+        self.rows += 1;
+        self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         self.writes.entry(key).or_default().push(Row { seq: self.seq, value: value.map(Bytes::from) });
         Ok(())
     }
@@ -70,25 +73,41 @@ impl RowsMut for Batch<'_> {
 
 /// What was decided and may not yet be in the view: the sequencer's side of a view.
 ///
-/// Bounded by how far the view's worker is behind; [`prune`](Self::prune) forgets what the view holds itself.
+/// Bounded by how far the view's worker is behind; [`prune`](Self::prune) forgets what the view holds itself. What one
+/// command wrote stays revocable until it is [kept](Self::keep).
 pub struct Overlay {
     base: ViewStore,
     seq: Seq,
     rows: BTreeMap<Vec<u8>, Row>,
     /// Keys in the order in which events wrote them.
     written: VecDeque<(Seq, Vec<u8>)>,
+    /// What the newest of `written` took the place of, for those not kept yet.
+    replaced: Vec<Option<Row>>,
+    bytes: usize,
 }
 
 impl Overlay {
     /// Nothing over a view.
     #[must_use]
     pub fn new(base: ViewStore) -> Self {
-        Self { base, seq: Seq(0), rows: BTreeMap::new(), written: VecDeque::new() }
+        Self { base, seq: Seq(0), rows: BTreeMap::new(), written: VecDeque::new(), replaced: Vec::new(), bytes: 0 }
     }
 
     /// What is written from now on is written by this event.
-    pub fn begin(&mut self, seq: Seq) {
+    pub const fn begin(&mut self, seq: Seq) {
         self.seq = seq;
+    }
+
+    /// What was written stays.
+    pub fn keep(&mut self) {
+        self.replaced.clear();
+    }
+
+    /// Takes back what was written since the last [`keep`](Self::keep).
+    pub fn take_back(&mut self) {
+        while let (Some(before), Some((_, key))) = (self.replaced.pop(), self.written.pop_back()) {
+            self.set(key, before);
+        }
     }
 
     /// Forgets the rows of events that the view reflects.
@@ -101,9 +120,37 @@ impl Overlay {
             if let Some((_, key)) = self.written.pop_front()
                 && self.rows.get(&key).is_some_and(|row| row.seq.0 < cursor)
             {
-                self.rows.remove(&key);
+                self.set(key, None);
             }
         }
+    }
+
+    /// How many events the view reflects.
+    #[must_use]
+    pub fn cursor(&self) -> TreeSize {
+        self.base.cursor()
+    }
+
+    /// Bytes of the rows held.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn set(&mut self, key: Vec<u8>, row: Option<Row>) -> Option<Row> {
+        let size = |row: &Row| row.value.as_ref().map_or(0, Bytes::len);
+        let key_len = key.len();
+        if let Some(row) = &row {
+            self.bytes += key_len + size(row);
+        }
+        let before = match row {
+            Some(row) => self.rows.insert(key, row),
+            None => self.rows.remove(&key),
+        };
+        if let Some(before) = &before {
+            self.bytes -= key_len + size(before);
+        }
+        before
     }
 }
 
@@ -123,7 +170,8 @@ impl Rows for Overlay {
 impl RowsMut for Overlay {
     fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), RowsError> {
         self.written.push_back((self.seq, key.clone()));
-        self.rows.insert(key, Row { seq: self.seq, value: value.map(Bytes::from) });
+        let before = self.set(key, Some(Row { seq: self.seq, value: value.map(Bytes::from) }));
+        self.replaced.push(before);
         Ok(())
     }
 }

@@ -173,20 +173,13 @@ impl ViewStore {
         }
     }
 
-    /// Proves what the view says: BLAKE3 over its current rows in key order. Equal for every view that has read the
-    /// same events, however it came to be.
+    /// How far the view has read, and its [digest](ViewSnapshot::digest) there.
     ///
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails.
     pub fn digest(&self) -> Result<(TreeSize, [u8; 32]), RowsError> {
         let held = self.snapshot();
-        let mut hasher = blake3::Hasher::new_derive_key("chancery 2026 view digest v1");
-        for entry in held.snapshot.iter(&held.current) {
-            let (key, value) = entry.into_inner()?;
-            hasher.update(&(key.len() as u64).to_be_bytes()).update(&key);
-            hasher.update(&(value.len() as u64).to_be_bytes()).update(&value);
-        }
-        Ok((held.cursor()?, hasher.finalize().into()))
+        Ok((held.cursor()?, held.digest()?))
     }
 
     /// Bytes the view takes on disk.
@@ -274,6 +267,21 @@ impl ViewSnapshot {
     /// [`RowsError::Storage`] when the storage fails.
     pub fn cursor(&self) -> Result<TreeSize, RowsError> {
         Ok(TreeSize(self.snapshot.get(&self.meta, CURSOR)?.map_or(0, |bytes| read_u64(&bytes))))
+    }
+
+    /// Proves what the view says: BLAKE3 over its newest rows in key order, whatever past event it is read as of. Equal
+    /// for every view that has read the same events, however it came to be.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when the storage fails.
+    pub fn digest(&self) -> Result<[u8; 32], RowsError> {
+        let mut hasher = blake3::Hasher::new_derive_key("chancery 2026 view digest v1");
+        for entry in self.snapshot.iter(&self.current) {
+            let (key, value) = entry.into_inner()?;
+            hasher.update(&(key.len() as u64).to_be_bytes()).update(&key);
+            hasher.update(&(value.len() as u64).to_be_bytes()).update(&value);
+        }
+        Ok(hasher.finalize().into())
     }
 
     fn resolve(&self, key: &[u8], row: Row) -> Result<Option<Row>, RowsError> {

@@ -8,26 +8,40 @@
 //! A commit that fails stops all writing for good: what waits and what comes later gets [`SubmitError::Stopped`].
 //! The same goes for a panic in either thread, because dropping an unanswered command answers it so.
 
+mod admit;
+mod answer;
+mod committer;
+mod decider;
+
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use bytes::Bytes;
 use chancery_ledger::body::Kind;
+use chancery_ledger::commit::Committer;
+use chancery_ledger::event;
 use chancery_ledger::ids::{Seq, TenantId, TreeSize};
+use chancery_ledger::keystore::Keystore;
 use chancery_ledger::link::Hash;
 use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded, unbounded};
 use tokio::sync::{Semaphore, oneshot, watch};
 use uuid::Uuid;
 
 use crate::command::Command;
-use crate::context::Caller;
+use crate::context::{Caller, Clock, Random};
 use crate::origin::Origin;
 use crate::output::Output;
 use crate::rejection::Rejection;
+use crate::rows::overlay::Overlay;
+use crate::rows::store::ViewStore;
+use crate::views::{PerView, Views};
+use crate::worker::Worker;
 
 /// Why writing stopped, when it was asked to.
 const STOPPED_ON_REQUEST: &str = "the daemon is shutting down";
@@ -186,7 +200,7 @@ impl Sequencer {
     /// Hands in a command for which room was taken; the decider gives the room back.
     fn hand_in(&self, request: Request) -> Result<Pending, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Message::Job(Box::new(Job { request, reply }));
+        let job = Message::Job(Box::new(Job { request, reply, span: tracing::Span::current() }));
         self.jobs.send(job).map_err(|_| self.shared.stopped())?;
         Ok(Pending { answer, shared: self.shared.clone() })
     }
@@ -235,6 +249,139 @@ impl Future for Pending {
     }
 }
 
+/// What a sequencer is started with.
+pub(crate) struct Parts {
+    pub(crate) committer: Committer,
+    pub(crate) log: Arc<dyn LogStore>,
+    pub(crate) secrets: Arc<Keystore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Box<dyn Random>,
+    pub(crate) stores: PerView<ViewStore>,
+    pub(crate) views: Views,
+    pub(crate) workers: Arc<PerView<Worker>>,
+    /// Commands that may wait to be decided.
+    pub(crate) waiting_max: usize,
+}
+
+/// The sequencer's threads.
+pub(crate) struct Threads {
+    decider: JoinHandle<()>,
+    committer: JoinHandle<()>,
+}
+
+/// A log cannot be written to from where it ends.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its end cannot be read.
+    #[error(transparent)]
+    Store(#[from] chancery_ledger::store::StoreError),
+    /// Its last event has no time.
+    #[error("the log's last event cannot be read: {0}")]
+    Unreadable(#[from] event::HeaderError),
+    /// The system gave no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Sequencer {
+    /// Starts to take commands for a log that is not empty.
+    pub(crate) fn start(parts: Parts) -> Result<(Self, Threads), StartError> {
+        let Parts { committer, log, secrets, clock, random, stores, views, workers, waiting_max } = parts;
+        let last = match log.size().last() {
+            None => Micros::default(),
+            Some(seq) => {
+                let missing = chancery_ledger::store::StoreError::Missing { seq };
+                event::peek(&log.record(seq)?.ok_or(missing)?.header)?.1
+            }
+        };
+        let shared = Arc::new(Shared {
+            log: log.clone(),
+            room: Semaphore::new(waiting_max.min(Semaphore::MAX_PERMITS)),
+            waiting_max,
+            durable: watch::Sender::new(log.size()),
+            stopped: OnceLock::new(),
+            is_committer_gone: AtomicBool::new(false),
+            commands: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            replayed: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            commit_micros: AtomicU64::new(0),
+        });
+        let (jobs, waiting) = unbounded();
+        // Without room: a group that is not taken at once goes on gathering.
+        let (groups, gathered) = bounded(0);
+        let writer = committer::Writer {
+            shared: shared.clone(),
+            groups: gathered,
+            committer,
+            secrets: secrets.clone(),
+            seal: committer::newest_seal(&*log)?,
+            log: log.clone(),
+            workers,
+            unsynced: Some(Instant::now()),
+        };
+        let overlays = PerView::try_make(|view| Ok::<_, StartError>(Overlay::new(stores.get(view).clone())))?;
+        let progress = PerView::try_make(|view| Ok::<_, StartError>(views.get(view).progress.clone()))?;
+        let start = decider::Start { log, secrets, clock, random, overlays, progress, last };
+        let decider = decider::Decider::new(shared.clone(), waiting, groups, start);
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)
+        };
+        let (committing, deciding) = (EndOfThread::new(&shared, true), EndOfThread::new(&shared, false));
+        let threads = Threads {
+            committer: spawn(
+                "committer",
+                Box::new(move || {
+                    let _end = committing;
+                    writer.run();
+                }),
+            )?,
+            decider: spawn(
+                "decider",
+                Box::new(move || {
+                    let _end = deciding;
+                    decider.run();
+                }),
+            )?,
+        };
+        Ok((Self { shared, jobs }, threads))
+    }
+
+    /// Lets nothing more in, and waits until what was let in is durable and answered.
+    pub(crate) fn stop(&self, threads: Threads) {
+        self.shared.stop(STOPPED_ON_REQUEST);
+        // A decider that is gone already needs no telling.
+        let _ = self.jobs.send(Message::Stop);
+        for (name, thread) in [("decider", threads.decider), ("committer", threads.committer)] {
+            if thread.join().is_err() {
+                tracing::error!(name, "a thread of the sequencer ended by a panic");
+            }
+        }
+    }
+}
+
+/// Stops writing when its thread ends, however it ends.
+struct EndOfThread {
+    shared: Arc<Shared>,
+    is_committer: bool,
+}
+
+impl EndOfThread {
+    fn new(shared: &Arc<Shared>, is_committer: bool) -> Self {
+        Self { shared: shared.clone(), is_committer }
+    }
+}
+
+impl Drop for EndOfThread {
+    fn drop(&mut self) {
+        self.shared.stop(STOPPED_UNEXPECTEDLY);
+        if self.is_committer {
+            self.shared.is_committer_gone.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// What goes to the decider.
 enum Message {
     Job(Box<Job>),
@@ -245,6 +392,8 @@ enum Message {
 struct Job {
     request: Request,
     reply: oneshot::Sender<Result<Receipt, SubmitError>>,
+    /// The submitter's, so that the trace follows the command.
+    span: tracing::Span,
 }
 
 /// What submitters, decider and committer share.
@@ -256,6 +405,8 @@ struct Shared {
     waiting_max: usize,
     durable: watch::Sender<TreeSize>,
     stopped: OnceLock<String>,
+    /// Nothing handed over will become durable any more.
+    is_committer_gone: AtomicBool,
     commands: AtomicU64,
     refused: AtomicU64,
     replayed: AtomicU64,
@@ -273,7 +424,8 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Lets nothing more in, for the first reason given.
     fn stop(&self, why: &str) {
-        if self.stopped.set(why.to_owned()).is_ok() && why != STOPPED_ON_REQUEST {
+        let is_first = self.stopped.set(why.to_owned()).is_ok();
+        if why != STOPPED_ON_REQUEST && (is_first || why != STOPPED_UNEXPECTEDLY) {
             tracing::error!(why, "writing has stopped for good; reads go on");
         }
         self.room.close();

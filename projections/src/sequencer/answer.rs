@@ -1,0 +1,120 @@
+//! What an accepted command is answered: the things its events are about, as rows have them now. The same for a first
+//! answer, given from the rows as the events leave them, and for a replay, given from today's rows without secrets.
+
+use chancery_ledger::body::Body;
+use chancery_ledger::event::Event;
+
+use crate::command::Command;
+use crate::decide::State;
+use crate::execution::state::{CHAINS, ENTRIES, MISSIONS};
+use crate::identity::decide::challenge::AGENT_NOT_USABLE;
+use crate::identity::state::{AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS};
+use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
+use crate::rows::RowsError;
+use crate::token::state::TOKENS;
+
+/// The first event of a kind, with its facts; the decider of the command always makes one.
+macro_rules! fact {
+    ($events:expr, $kind:ident) => {
+        $events
+            .iter()
+            .find_map(|event| match &event.body {
+                Body::$kind(facts) => Some((event, facts)),
+                _ => None,
+            })
+            .ok_or(RowsError::Missing(concat!("the event ", stringify!($kind), " of a command")))
+    };
+}
+
+/// A row that the command's events made or changed.
+macro_rules! row {
+    ($table:expr, $rows:expr, $key:expr) => {
+        $table.get($rows, $key)?.ok_or(RowsError::Missing("what a command is about"))
+    };
+}
+
+/// The answer to a command whose events are these.
+///
+/// # Errors
+/// [`RowsError`] when rows cannot be read or are missing.
+pub(super) fn output(
+    state: &State<'_>, command: &Command, events: &[Event], shown: ShownOnce,
+) -> Result<Output, RowsError> {
+    let (identity, token, execution) = (state.identity, state.token, state.execution);
+    Ok(match command {
+        Command::CreateTenant(_) => {
+            let (_, created) = fact!(events, TenantCreated)?;
+            Output::Tenant { tenant: row!(TENANTS, identity, created.tenant)?, api_key: shown }
+        }
+        Command::SuspendTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
+        Command::ResumeTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
+        Command::DeleteTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
+        Command::CreateOrganisation(_) => {
+            let (_, created) = fact!(events, OrganisationCreated)?;
+            Output::Organisation(row!(ORGANISATIONS, identity, created.organisation)?)
+        }
+        Command::RegisterAgent(_) => {
+            let (_, registered) = fact!(events, AgentRegistered)?;
+            let agent = row!(AGENTS, identity, registered.agent)?;
+            Output::Registered(Box::new(Registered {
+                organisation_slug: row!(ORGANISATIONS, identity, agent.organisation)?.slug,
+                certificate: CERTIFICATES.get(identity, agent.agent)?,
+                agent,
+                private_key_pem: shown,
+            }))
+        }
+        Command::UpdateAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::SuspendAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::ResumeAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::DecommissionAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::IssueChallenge(_) => {
+            let (_, issued) = fact!(events, ChallengeIssued)?;
+            Output::Challenge(row!(CHALLENGES, identity, issued.challenge)?)
+        }
+        Command::AnswerChallenge(_) => {
+            let (event, answered) = fact!(events, ChallengeAnswered)?;
+            Output::ChallengeAnswered(ChallengeVerdict {
+                // An agent that is suspended, expired or gone did prove that it holds its key.
+                passed: answered.passed || answered.why.as_deref() == Some(AGENT_NOT_USABLE),
+                certificate_valid: answered.passed,
+                why: answered.why.clone(),
+                at: event.time,
+            })
+        }
+        Command::CreateApiKey(_) => {
+            let (_, created) = fact!(events, CredentialCreated)?;
+            Output::ApiKey { credential: row!(CREDENTIALS, identity, created.credential)?, secret: shown }
+        }
+        Command::RevokeApiKey(it) => Output::Credential(row!(CREDENTIALS, identity, it.credential)?),
+        Command::NoteAuthentication(_) => Output::Done,
+        Command::RotateSigningKey(_) => {
+            let (_, added) = fact!(events, SigningKeyAdded)?;
+            Output::SigningKey(row!(KEYS, identity, added.key)?)
+        }
+        Command::IssueToken(_) => {
+            let (_, issued) = fact!(events, TokenIssued)?;
+            Output::Token(Box::new(row!(TOKENS, token, issued.token)?))
+        }
+        Command::UseToken(it) => Output::Token(Box::new(row!(TOKENS, token, it.token)?)),
+        Command::RevokeToken(it) => Output::Token(Box::new(row!(TOKENS, token, it.token)?)),
+        Command::CheckScope(_) => {
+            let (_, checked) = fact!(events, ScopeChecked)?;
+            Output::ScopeCheck { passed: checked.passed, violations: checked.violations.clone() }
+        }
+        Command::OpenMission(_) => {
+            let (_, opened) = fact!(events, MissionOpened)?;
+            Output::Mission(row!(MISSIONS, execution, opened.mission)?)
+        }
+        Command::CompleteMission(it) => Output::Mission(row!(MISSIONS, execution, it.mission)?),
+        Command::RevokeMission(it) => Output::Mission(row!(MISSIONS, execution, it.mission)?),
+        Command::OpenAuditChain(_) => {
+            let (_, opened) = fact!(events, AuditChainOpened)?;
+            Output::AuditChain(row!(CHAINS, execution, opened.chain)?)
+        }
+        Command::AppendAuditEntry(_) => {
+            let (_, appended) = fact!(events, AuditEntryAppended)?;
+            Output::AuditEntry { entry: row!(ENTRIES, execution, (appended.chain, appended.sequence))? }
+        }
+        Command::CloseAuditChain(it) => Output::AuditChainClosed(row!(CHAINS, execution, it.chain)?),
+    })
+}

@@ -1,0 +1,158 @@
+//! Makes groups durable, then tells the views and answers everybody in the group.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chancery_ledger::body::Kind;
+use chancery_ledger::commit::{Commit, Committer};
+use chancery_ledger::event::Envelope;
+use chancery_ledger::ids::Seq;
+use chancery_ledger::keystore::Keystore;
+use chancery_ledger::link;
+use chancery_ledger::store::{LogStore, StoreError};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::decider::{Group, Outcome, Reply};
+use super::{Receipt, Recorded, Shared, SubmitError};
+use crate::views::PerView;
+use crate::worker::Worker;
+
+/// How often at most the checkpoint beside the log is synced: what it guards against is an older copy of the log, which
+/// is never a second old.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// The thread that commits.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) groups: Receiver<Group>,
+    pub(super) committer: Committer,
+    pub(super) secrets: Arc<Keystore>,
+    pub(super) log: Arc<dyn LogStore>,
+    pub(super) workers: Arc<PerView<Worker>>,
+    /// The newest seal.
+    pub(super) seal: Bytes,
+    /// Since when a checkpoint waits to be synced.
+    pub(super) unsynced: Option<Instant>,
+}
+
+impl Writer {
+    /// Commits until the decider is gone, or something fails; then nothing is written any more.
+    pub(super) fn run(mut self) {
+        loop {
+            let group = match self.next_group() {
+                Ok(Some(group)) => group,
+                Ok(None) => break,
+                Err(why) => return self.shared.stop(&why),
+            };
+            match self.make_durable(&group) {
+                Ok(commit) => self.answer(group.replies, commit.as_deref()),
+                Err(why) => {
+                    // The reason is there before the group's callers, who are answered by dropping the group, ask for it.
+                    self.shared.stop(&why);
+                    return;
+                }
+            }
+        }
+        if let Err(why) = self.sync_checkpoint() {
+            self.shared.stop(&why);
+        }
+    }
+
+    /// The next group; meanwhile the checkpoint is synced when that is due. `None` when the decider is gone.
+    fn next_group(&mut self) -> Result<Option<Group>, String> {
+        loop {
+            let Some(since) = self.unsynced else { return Ok(self.groups.recv().ok()) };
+            match self.groups.recv_timeout(CHECKPOINT_EVERY.saturating_sub(since.elapsed())) {
+                Ok(group) => return Ok(Some(group)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => self.sync_checkpoint()?,
+            }
+        }
+    }
+
+    fn sync_checkpoint(&mut self) -> Result<(), String> {
+        if self.unsynced.take().is_some() {
+            let synced = self.committer.sync_last_checkpoint();
+            synced.map_err(|error| format!("the last checkpoint could not be synced: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a group durable, if it has events: first its keys, then them.
+    fn make_durable(&mut self, group: &Group) -> Result<Option<Arc<Commit>>, String> {
+        if group.has_new_keys {
+            self.secrets.sync().map_err(|error| error.to_string())?;
+        }
+        if group.numbered.events().is_empty() {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let commit = Arc::new(self.committer.commit(group.numbered.clone()).map_err(|error| error.to_string())?);
+        self.workers.iter().for_each(|(_, worker)| worker.follow(&commit));
+        self.seal = commit.seal().bytes().clone();
+        self.shared.durable.send_replace(commit.size());
+        let took = begun.elapsed();
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.events.fetch_add(commit.events().len() as u64, Ordering::Relaxed);
+        self.shared.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        tracing::debug!(size = %commit.size(), events = commit.events().len(), ?took, "committed");
+        match self.unsynced {
+            None => self.unsynced = Some(begun),
+            Some(since) if since.elapsed() >= CHECKPOINT_EVERY => self.sync_checkpoint()?,
+            Some(_) => {}
+        }
+        Ok(Some(commit))
+    }
+
+    fn answer(&self, replies: Vec<Reply>, commit: Option<&Commit>) {
+        for Reply { to, outcome } in replies {
+            self.shared.count(&outcome);
+            // Whoever asked may have gone.
+            let _ = to.send(self.receipt(outcome, commit));
+        }
+    }
+
+    fn receipt(&self, outcome: Outcome, commit: Option<&Commit>) -> Result<Receipt, SubmitError> {
+        match outcome {
+            Outcome::Decided { events, answer } => {
+                let events = commit.map_or_else(Vec::new, |commit| {
+                    let events = commit.events().get(events).unwrap_or_default().iter();
+                    events
+                        .filter_map(|event| {
+                            let hash = commit.hash(event.seq)?;
+                            Some(Recorded { seq: event.seq, time: event.time, kind: event.body.kind(), hash })
+                        })
+                        .collect()
+                });
+                let size = self.committer.size();
+                Ok(Receipt { events, size, seal: self.seal.clone(), answer, replayed: false })
+            }
+            Outcome::Replayed { events, output } => {
+                let unavailable = |why: String| SubmitError::Unavailable { why };
+                let recorded: Result<Vec<_>, _> = events.clone().map(|seq| self.recorded(Seq(seq))).collect();
+                let seal = self.log.seal_of(Seq(events.end.saturating_sub(1)));
+                let (size, seal) = seal
+                    .map_err(|error| unavailable(error.to_string()))?
+                    .unwrap_or_else(|| (self.committer.size(), self.seal.clone()));
+                let events = recorded.map_err(unavailable)?;
+                Ok(Receipt { events, size, seal, answer: Ok(output), replayed: true })
+            }
+        }
+    }
+
+    /// An event of the log, as a receipt names it.
+    fn recorded(&self, seq: Seq) -> Result<Recorded, String> {
+        let record = self.log.record(seq).map_err(|error| error.to_string())?;
+        let record = record.ok_or_else(|| format!("event {seq} is missing from the log"))?;
+        let envelope = Envelope::parse(&record.header).map_err(|error| error.to_string())?;
+        let kind = Kind::from_code(envelope.kind).ok_or_else(|| format!("event {seq} is of an unknown kind"))?;
+        Ok(Recorded { seq, time: envelope.time, kind, hash: link::header_hash(&record.header) })
+    }
+}
+
+/// The newest seal of a log, to begin with.
+pub(super) fn newest_seal(log: &dyn LogStore) -> Result<Bytes, StoreError> {
+    Ok(log.last_seal()?.map(|(_, seal)| seal).unwrap_or_default())
+}

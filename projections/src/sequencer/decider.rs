@@ -1,0 +1,485 @@
+//! Decides one command after another, and gathers what they leave into groups for the committer.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chancery_ledger::body::{Body, Prelude};
+use chancery_ledger::codec::CodecError;
+use chancery_ledger::commit::{GROUP_EVENTS_MAX, Numbered};
+use chancery_ledger::event::{Event, Idempotency};
+use chancery_ledger::ids::{Seq, TenantId, TreeSize, uuid_v7};
+use chancery_ledger::keystore::{Keystore, KeystoreError, NewSecret, SecretName, Secrets};
+use chancery_ledger::shred::Encrypted;
+use chancery_ledger::store::LogStore;
+use chancery_ledger::time::Micros;
+use crossbeam_channel::{Receiver, Select, Sender};
+use tokio::sync::{oneshot, watch};
+use zeroize::Zeroizing;
+
+use super::{Job, Message, Receipt, Request, Shared, SubmitError, admit, answer};
+use crate::command::Command;
+use crate::context::{Clock, Context, ContextError, Random};
+use crate::decide::{Answer, Decision, Stop, decide};
+use crate::journal;
+use crate::origin;
+use crate::output::Output;
+use crate::rejection::Rejection;
+use crate::rows::RowsError;
+use crate::rows::overlay::Overlay;
+use crate::views::{self, PerView};
+
+/// Most commands in one group: bounds how many callers one commit keeps waiting.
+const GROUP_COMMANDS_MAX: usize = 256;
+/// Most events of one command, which are one atomic write.
+const COMMAND_EVENTS_MAX: usize = 1024;
+/// Bytes of bodies after which a group takes no more commands.
+const GROUP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How many events a view may be behind before deciding waits for it, because all they wrote is held in memory.
+const LAG_EVENTS_MAX: u64 = 64 * 1024;
+/// Bytes of rows held in memory before deciding waits for the views.
+const LAG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long to leave the views to themselves before looking again.
+const LAG_PAUSE: Duration = Duration::from_millis(1);
+
+/// Decided commands on their way to the committer.
+pub(super) struct Group {
+    /// Their events.
+    pub(super) numbered: Arc<Numbered>,
+    /// Whom to answer what, in order.
+    pub(super) replies: Vec<Reply>,
+    /// Whether the keystore holds keys that must be durable before the events.
+    pub(super) has_new_keys: bool,
+}
+
+/// Whom to answer what, once everything decided before is durable.
+pub(super) struct Reply {
+    pub(super) to: oneshot::Sender<Result<Receipt, SubmitError>>,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of a command.
+pub(super) enum Outcome {
+    /// It was decided; these of its group's events are its own.
+    Decided { events: Range<usize>, answer: Result<Output, Rejection> },
+    /// It happened before, with these events of the log.
+    Replayed { events: Range<u64>, output: Output },
+}
+
+/// Why there is no outcome.
+enum Fault {
+    Refused(Rejection),
+    Unavailable(String),
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+impl From<Stop> for Fault {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Refused(rejection) => Self::Refused(rejection),
+            Stop::Rows(error) => error.into(),
+            Stop::Context(error) => error.into(),
+        }
+    }
+}
+
+macro_rules! unavailable {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Fault {
+            fn from(error: $error) -> Self {
+                Self::Unavailable(error.to_string())
+            }
+        }
+    )*};
+}
+
+unavailable!(RowsError, ContextError, KeystoreError, chancery_ledger::store::StoreError);
+
+/// What the decider starts from.
+pub(super) struct Start {
+    pub(super) log: Arc<dyn LogStore>,
+    pub(super) secrets: Arc<Keystore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Box<dyn Random>,
+    pub(super) overlays: PerView<Overlay>,
+    pub(super) progress: PerView<watch::Receiver<TreeSize>>,
+    /// When the log's last event was decided.
+    pub(super) last: Micros,
+}
+
+/// The thread that decides.
+pub(super) struct Decider {
+    shared: Arc<Shared>,
+    jobs: Receiver<Message>,
+    groups: Sender<Group>,
+    log: Arc<dyn LogStore>,
+    secrets: Arc<Keystore>,
+    clock: Arc<dyn Clock>,
+    random: Box<dyn Random>,
+    overlays: PerView<Overlay>,
+    progress: PerView<watch::Receiver<TreeSize>>,
+    /// When the last event was decided; no event is decided before it.
+    last: Micros,
+    /// The position of the next event.
+    next: Seq,
+    /// The group being gathered.
+    numbered: Numbered,
+    replies: Vec<Reply>,
+    has_new_keys: bool,
+    /// The group takes no more commands, because a new key seals what comes after it.
+    is_closed: bool,
+    /// Groups handed over that may not be in the log yet.
+    in_flight: VecDeque<Arc<Numbered>>,
+}
+
+impl Decider {
+    pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Message>, groups: Sender<Group>, start: Start) -> Self {
+        let Start { log, secrets, clock, random, overlays, progress, last } = start;
+        let next = log.size().next();
+        Self {
+            shared,
+            jobs,
+            groups,
+            log,
+            secrets,
+            clock,
+            random,
+            overlays,
+            progress,
+            last,
+            next,
+            numbered: Numbered::default(),
+            replies: Vec::new(),
+            has_new_keys: false,
+            is_closed: false,
+            in_flight: VecDeque::new(),
+        }
+    }
+
+    /// Decides until it is told to stop, and then what was let in before; or until the committer is gone.
+    pub(super) fn run(mut self) {
+        while let Some(message) = self.next_message() {
+            match message {
+                Message::Job(job) => self.take(*job),
+                Message::Stop => {
+                    self.finish();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The next message. While there is none, the group goes to the committer as soon as that is free; so a group
+    /// gathers for as long as the commit before it takes. `None` when the committer is gone.
+    fn next_message(&mut self) -> Option<Message> {
+        loop {
+            if self.replies.is_empty() {
+                self.begin_group()?;
+                return self.jobs.recv().ok();
+            }
+            if self.is_full() {
+                self.hand_over()?;
+                continue;
+            }
+            if let Ok(message) = self.jobs.try_recv() {
+                return Some(message);
+            }
+            let (jobs, groups) = (self.jobs.clone(), self.groups.clone());
+            let mut select = Select::new();
+            let free = select.send(&groups);
+            select.recv(&jobs);
+            let ready = select.select();
+            if ready.index() == free {
+                let group = self.close_group();
+                ready.send(&groups, group).ok()?;
+            } else {
+                return ready.recv(&jobs).ok();
+            }
+        }
+    }
+
+    /// Decides what was let in before the stop. Nothing is let in after it.
+    fn finish(&mut self) {
+        while let Ok(message) = self.jobs.try_recv() {
+            let Message::Job(job) = message else { continue };
+            if self.is_full() && self.hand_over().is_none() {
+                return;
+            }
+            self.take(*job);
+        }
+        if !self.replies.is_empty() {
+            let _ = self.hand_over();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_closed
+            || self.replies.len() >= GROUP_COMMANDS_MAX
+            || self.numbered.events().len() + COMMAND_EVENTS_MAX > GROUP_EVENTS_MAX
+            || self.numbered.body_bytes() >= GROUP_BODY_BYTES_MAX
+    }
+
+    /// Hands the group over as soon as the committer takes it; `None` when the committer is gone.
+    fn hand_over(&mut self) -> Option<()> {
+        let group = self.close_group();
+        self.groups.send(group).ok()
+    }
+
+    fn close_group(&mut self) -> Group {
+        let numbered = Arc::new(std::mem::take(&mut self.numbered));
+        self.in_flight.push_back(numbered.clone());
+        let has_new_keys = std::mem::take(&mut self.has_new_keys);
+        self.is_closed = false;
+        Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys }
+    }
+
+    /// Forgets what log and views hold by now, and waits for views that are too far behind. Nothing decided waits in
+    /// here then, so they can catch up. `None` when one never will, or the committer is gone.
+    fn begin_group(&mut self) -> Option<()> {
+        let durable = self.log.size();
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|group| group.events().last().is_none_or(|event| event.seq.tree_size() <= durable))
+        {
+            self.in_flight.pop_front();
+        }
+        loop {
+            self.overlays.iter_mut().for_each(|(_, overlay)| overlay.prune());
+            let held: usize = self.overlays.iter().map(|(_, overlay)| overlay.bytes()).sum();
+            let behind = |overlay: &Overlay| self.next.0 - overlay.cursor().0;
+            let (view, lag) = self.overlays.iter().map(|(view, it)| (view, behind(it))).max_by_key(|(_, lag)| *lag)?;
+            if lag == 0 || (lag <= LAG_EVENTS_MAX && held <= LAG_BYTES_MAX) {
+                return Some(());
+            }
+            if self.progress.get(view).has_changed().is_err() {
+                let name = view.name();
+                self.shared.stop(&format!("the {name} view stopped following the log; see the trace, and restart"));
+                return None;
+            }
+            if self.shared.is_committer_gone.load(Ordering::Acquire) {
+                return None;
+            }
+            std::thread::sleep(LAG_PAUSE);
+        }
+    }
+
+    fn take(&mut self, job: Job) {
+        self.shared.room.add_permits(1);
+        let Job { request, reply, span } = job;
+        let _in_span = span.enter();
+        match self.outcome(&request) {
+            Ok(outcome) => self.replies.push(Reply { to: reply, outcome }),
+            Err(Fault::Refused(rejection)) => {
+                tracing::debug!(command = request.command.name(), code = rejection.code(), "refused");
+                let here = self.numbered.events().len();
+                let outcome = Outcome::Decided { events: here..here, answer: Err(rejection) };
+                self.replies.push(Reply { to: reply, outcome });
+            }
+            Err(Fault::Unavailable(why)) => {
+                tracing::error!(command = request.command.name(), why, "a command could not be decided");
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(SubmitError::Unavailable { why }));
+            }
+        }
+    }
+
+    fn outcome(&mut self, request: &Request) -> Result<Outcome, Fault> {
+        let now = self.clock.now().max(self.last);
+        let state = views::state(&self.overlays);
+        admit::check_standing(&state, request)?;
+        let idempotency = match &request.idempotency_key {
+            None => None,
+            Some(key) => {
+                admit::check_key(key)?;
+                let command = admit::command_hash(&request.command)?;
+                if let Some(before) = journal::happened(state.journal, &request.caller.actor, request.tenant, key)? {
+                    if before.command != command {
+                        return Err(Rejection::IdempotencyConflict { original: before.first }.into());
+                    }
+                    return self.replay(&request.command, before.first);
+                }
+                Some(Idempotency { key: key.clone(), command })
+            }
+        };
+        admit::check_version(&state, request)?;
+        let ctx = Context::new(now, request.tenant, &request.caller, &mut *self.random, &*self.secrets);
+        // Deciding is pure, so whatever of it panics has changed nothing but the randomness drawn.
+        let decision = catch_unwind(AssertUnwindSafe(|| decide(&state, &request.command, ctx)))
+            .map_err(|_| Fault::Unavailable("deciding it failed by a defect; see the trace".into()))??;
+        self.record(request, now, idempotency, decision)
+    }
+
+    /// Takes a decision into the group: all of it, or nothing.
+    fn record(
+        &mut self, request: &Request, now: Micros, idempotency: Option<Idempotency>, decision: Decision,
+    ) -> Result<Outcome, Fault> {
+        let (len, next) = (self.numbered.events().len(), self.next);
+        match self.write(request, now, idempotency, decision) {
+            Ok(answer) => {
+                self.overlays.iter_mut().for_each(|(_, overlay)| overlay.keep());
+                let events = len..self.numbered.events().len();
+                if !events.is_empty() {
+                    self.last = now;
+                    self.is_closed = matches!(request.command, Command::RotateSigningKey(_));
+                }
+                Ok(Outcome::Decided { events, answer })
+            }
+            Err(fault) => {
+                self.overlays.iter_mut().for_each(|(_, overlay)| overlay.take_back());
+                self.numbered.truncate(len);
+                self.next = next;
+                Err(fault)
+            }
+        }
+    }
+
+    fn write(
+        &mut self, request: &Request, now: Micros, idempotency: Option<Idempotency>, decision: Decision,
+    ) -> Result<Result<Output, Rejection>, Fault> {
+        let Decision { events, answer, mut keys } = decision;
+        if events.len() > COMMAND_EVENTS_MAX {
+            let limit = "events of one command";
+            return Err(Rejection::LimitReached { limit, max: COMMAND_EVENTS_MAX }.into());
+        }
+        let (len, first) = (self.numbered.events().len(), self.next);
+        if let Some((tenant, body)) = events.first() {
+            let origin = self.encrypt_origin(request, now, *tenant, body, &mut keys)?;
+            let correlation = match request.correlation {
+                Some(correlation) => correlation,
+                None => {
+                    let mut random = [0; 10];
+                    self.random.fill(&mut random).map_err(ContextError::from)?;
+                    uuid_v7(now.millis(), random)
+                }
+            };
+            // A refused attempt does not spend its key, though it may be a fact.
+            let mut idempotency = idempotency.filter(|_| !matches!(answer, Answer::Refused(_)));
+            let mut prelude = Prelude { origin, due: None };
+            for (tenant, body) in events {
+                let event = Event {
+                    seq: self.next,
+                    time: now,
+                    tenant,
+                    actor: request.caller.actor.clone(),
+                    subjects: body.subjects(),
+                    correlation: Some(correlation),
+                    causation: (self.next != first).then_some(first),
+                    idempotency: idempotency.take(),
+                    prelude: std::mem::take(&mut prelude),
+                    body,
+                };
+                self.push(event)?;
+            }
+        }
+        let written = &self.numbered.events()[len..];
+        let answer = match answer {
+            Answer::AsDecided(shown) => {
+                Ok(answer::output(&views::state(&self.overlays), &request.command, written, shown)?)
+            }
+            Answer::Unchanged(output) => Ok(*output),
+            Answer::Refused(rejection) => Err(rejection),
+        };
+        if !keys.is_empty() {
+            self.secrets.put(&keys)?;
+            self.has_new_keys = true;
+        }
+        Ok(answer)
+    }
+
+    /// Numbers an event and brings the rows forward by it.
+    fn push(&mut self, event: Event) -> Result<(), Fault> {
+        self.numbered.push(event).map_err(|error| match error {
+            CodecError::TooLarge { max, .. } => {
+                Fault::Refused(Rejection::LimitReached { limit: "bytes in one event", max })
+            }
+            error => Fault::Unavailable(error.to_string()),
+        })?;
+        let seq = self.next;
+        self.next = seq.next();
+        let Some(event) = self.numbered.event(seq) else { return Ok(()) };
+        for (view, overlay) in self.overlays.iter_mut() {
+            overlay.begin(seq);
+            view.evolve_for_deciding(overlay, event)?;
+        }
+        Ok(())
+    }
+
+    /// The request's origin, encrypted as part of the command's first event.
+    fn encrypt_origin(
+        &mut self, request: &Request, now: Micros, tenant: TenantId, body: &Body, keys: &mut Vec<NewSecret>,
+    ) -> Result<Option<Encrypted>, Fault> {
+        let Some(origin) = &request.origin else { return Ok(None) };
+        let owner = origin::owner(&request.caller.actor.principal, request.tenant, now);
+        let secrets = WithNew { new: keys, base: &*self.secrets };
+        let mut ctx = Context::new(now, tenant, &request.caller, &mut *self.random, &secrets);
+        let encrypted = ctx.encrypt(body.kind(), origin::FIELD, owner, origin)?;
+        let made = ctx.into_new_secrets();
+        keys.extend(made);
+        Ok(Some(encrypted))
+    }
+
+    /// The answer to a command that happened before: to the same events, as things are today.
+    fn replay(&self, command: &Command, first: Seq) -> Result<Outcome, Fault> {
+        let mut events = Vec::new();
+        let mut seq = first;
+        while let Some(event) = self.event(seq)?.filter(|event| event.seq == first || follows(event, first)) {
+            events.push(event);
+            seq = seq.next();
+        }
+        let output = answer::output(&views::state(&self.overlays), command, &events, None)?;
+        Ok(Outcome::Replayed { events: first.0..seq.0, output })
+    }
+
+    /// An event that was decided, from memory if it may not be in the log yet.
+    fn event(&self, seq: Seq) -> Result<Option<Event>, Fault> {
+        let gathered = std::iter::once(&self.numbered).chain(self.in_flight.iter().map(|group| &**group));
+        if let Some(event) = gathered.into_iter().find_map(|group| group.event(seq)) {
+            return Ok(Some(event.clone()));
+        }
+        let Some(record) = self.log.record(seq)? else { return Ok(None) };
+        let read = Event::read(&record.header, &record.body);
+        let (event, _) = read.map_err(|error| Fault::Unavailable(format!("event {seq} cannot be read: {error}")))?;
+        Ok(Some(event))
+    }
+}
+
+/// Whether an event after the first belongs to the same command: it names the first as its cause, and is no command of
+/// its own that was caused by it.
+fn follows(event: &Event, first: Seq) -> bool {
+    event.causation == Some(first) && event.idempotency.is_none() && event.prelude == Prelude::default()
+}
+
+/// Secrets with those just made and not yet kept.
+struct WithNew<'a> {
+    new: &'a [NewSecret],
+    base: &'a dyn Secrets,
+}
+
+impl Secrets for WithNew<'_> {
+    fn secret(&self, name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError> {
+        match self.new.iter().find(|new| new.name == *name) {
+            Some(new) => Ok(Some(new.secret.clone())),
+            None => self.base.secret(name),
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn count(&self, outcome: &Outcome) {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            Outcome::Decided { answer: Ok(_), .. } => {}
+            Outcome::Decided { answer: Err(_), .. } => drop(self.refused.fetch_add(1, Ordering::Relaxed)),
+            Outcome::Replayed { .. } => drop(self.replayed.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+}
