@@ -281,7 +281,21 @@ pub struct Subject {
     /// What the id names.
     pub kind: ThingKind,
     /// The thing.
+    #[serde(serialize_with = "serialize_id", deserialize_with = "deserialize_id")]
     pub id: Uuid,
+}
+
+// The uuid crate would put a length before the bytes.
+fn serialize_id<S: serde::Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    serialize_uuid(*id, serializer)
+}
+
+fn deserialize_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    if deserializer.is_human_readable() {
+        Uuid::deserialize(deserializer)
+    } else {
+        <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes)
+    }
 }
 
 /// What every id type can do.
