@@ -1,18 +1,80 @@
-//! Secrets outside the log: data keys and tenants' CA keys.
+//! Secrets outside the log: data keys, whose destruction erases what they encrypted, and tenants' CA keys.
+//!
+//! A fjall database, `db/`, holds each secret encrypted with XChaCha20-Poly1305 under the wrapping key, which lies in
+//! the file `wrapping.key` beside it (32 bytes, mode 0600): a copy of the database alone tells nothing. Stored under
+//! the bytes of its name ([`SecretName::to_bytes`]) is a random nonce of 24 bytes, then ciphertext and tag, 48 bytes;
+//! the name is the associated data, so no secret can stand in for another.
+//!
+//! A secret never changes: it is put once, and perhaps destroyed. A destroyed secret is gone for every reader, for
+//! good; its encrypted bytes leave the disk as fjall rewrites its files.
 
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use chacha20poly1305::aead::AeadInPlace as _;
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use quick_cache::sync::Cache;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::ids::{Subject, TenantId};
+use crate::keys::{KeyFileError, refuse_wider};
+
+/// Secrets held in memory: about 2 MiB.
+const CACHED_SECRETS: usize = 16 * 1024;
+/// fjall's block cache. The cache in front of it takes most reads.
+const CACHE_BYTES: u64 = 1024 * 1024;
+/// fjall's write buffer before it goes to a table: some 30,000 secrets.
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+/// The file of the wrapping key.
+const WRAPPING_KEY: &str = "wrapping.key";
+/// Mode of the keystore's directory.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Mode of the wrapping key's file; more is refused.
+const FILE_MODE: u32 = 0o600;
+const NONCE_BYTES: usize = 24;
+const SECRET_BYTES: usize = 32;
+const TAG_BYTES: usize = 16;
+/// Name of a value, wrapped like a secret, that tells whether the wrapping key is the right one. No secret's name is
+/// one byte long.
+const CHECK: [u8; 1] = [0];
+
+/// A secret: 32 bytes, zeroised when dropped.
+type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
 /// Which secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretName {
     /// The data key of a thing.
     Data(Subject),
-    /// The CA key of a tenant.
+    /// The CA key of a tenant: an Ed25519 seed.
     OrgCa(TenantId),
+}
+
+impl SecretName {
+    /// The name's bytes: for a data key 1, the code of the thing's kind and its 16 bytes; for a CA key 2 and the
+    /// tenant's 16 bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Data(subject) => [&[1, subject.kind.code()], &subject.id.as_bytes()[..]].concat(),
+            Self::OrgCa(tenant) => [&[2], &tenant.0.as_bytes()[..]].concat(),
+        }
+    }
+}
+
+impl std::fmt::Display for SecretName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Data(subject) => write!(f, "the data key of {} {}", subject.kind.name(), subject.id),
+            Self::OrgCa(tenant) => write!(f, "the CA key of tenant {tenant}"),
+        }
+    }
 }
 
 /// A secret just made.
@@ -34,54 +96,490 @@ pub trait Secrets: Send + Sync {
     /// The secret; `None` when there is none, or it was destroyed.
     ///
     /// # Errors
-    /// [`KeystoreError`].
+    /// [`KeystoreError`] when it cannot be told.
     fn secret(&self, name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError>;
 }
 
-/// The keystore failed.
+/// The keystore failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum KeystoreError {
-    /// Storage.
-    #[error("the keystore's storage failed: {0}")]
+    /// The database failed. After a failed write it takes no more.
+    #[error("the keystore's storage failed ({0}): check the disk, then restart the daemon")]
     Storage(#[from] fjall::Error),
+    /// Another process, or another part of this one, has the keystore open.
+    #[error("the keystore in {path} is open elsewhere: stop the other daemon that uses it", path = path.display())]
+    InUse {
+        /// The keystore.
+        path: PathBuf,
+    },
+    /// The wrapping key's file, or the directory, cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// There are secrets, but not the key that opens them.
+    #[error("{path} is missing, and without it no secret can be read: restore it from a backup", path = path.display())]
+    WrappingKeyMissing {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The wrapping key's file does not hold one.
+    #[error("{path} has not the {SECRET_BYTES} bytes of a key: restore it from a backup", path = path.display())]
+    WrappingKeyMalformed {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The wrapping key is another than the secrets were wrapped with.
+    #[error("{path} is not the key of this keystore: restore the two from one backup", path = path.display())]
+    WrappingKeyWrong {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A stored secret does not open.
+    #[error("{name} is damaged in the keystore: restore the keystore from a backup")]
+    Damaged {
+        /// Which.
+        name: SecretName,
+    },
+    /// A secret was put under a name that has another. Nothing was written: replacing it would erase.
+    #[error("{name} exists and is another; it was not replaced")]
+    Exists {
+        /// Which.
+        name: SecretName,
+    },
+    /// The operating system gave no randomness.
+    #[error("no randomness for a nonce or key: {0}")]
+    Random(getrandom::Error),
 }
 
-/// The keystore.
-pub struct Keystore;
+/// The keystore. All methods can be called from any thread.
+pub struct Keystore {
+    db: Database,
+    secrets: Keyspace,
+    wrapping: Secret,
+    cache: Cache<SecretName, Arc<Secret>>,
+    /// Whether anything was put since the last sync.
+    unsynced: AtomicBool,
+    /// One sync at a time, so that none returns while the one that covers it still runs.
+    syncing: Mutex<()>,
+    /// Written by what changes secrets, read by what fills the cache: a read that began before a destruction must not
+    /// cache its secret after it.
+    changing: RwLock<()>,
+}
+
+impl std::fmt::Debug for Keystore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keystore").finish_non_exhaustive()
+    }
+}
 
 impl Keystore {
-    /// Opens or makes it.
+    /// Opens the keystore in a directory. When there is none it is made, with a new wrapping key.
     ///
     /// # Errors
-    /// [`KeystoreError`].
-    pub fn open(_dir: &Path) -> Result<Self, KeystoreError> {
-        todo!()
+    /// [`KeystoreError`] says what cannot be used, and why.
+    pub fn open(dir: &Path) -> Result<Self, KeystoreError> {
+        let wrapping = wrapping_key(dir)?;
+        let opened = Database::builder(dir.join("db")).cache_size(CACHE_BYTES).worker_threads(1).open();
+        let db = opened.map_err(|error| match error {
+            fjall::Error::Locked => KeystoreError::InUse { path: dir.to_owned() },
+            other => other.into(),
+        })?;
+        let secrets = db.keyspace("secrets", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
+        match secrets.get(CHECK)? {
+            Some(stored) => {
+                let wrong = || KeystoreError::WrappingKeyWrong { path: dir.join(WRAPPING_KEY) };
+                unwrap(&wrapping, &CHECK, &stored).ok_or_else(wrong)?;
+            }
+            None => {
+                secrets.insert(CHECK, wrap(&wrapping, &CHECK, &[0; SECRET_BYTES])?)?;
+                db.persist(PersistMode::SyncAll)?;
+            }
+        }
+        Ok(Self {
+            db,
+            secrets,
+            wrapping,
+            cache: Cache::new(CACHED_SECRETS),
+            unsynced: AtomicBool::new(false),
+            syncing: Mutex::new(()),
+            changing: RwLock::new(()),
+        })
     }
-    /// Puts secrets: visible at once, durable after [`sync`](Self::sync).
+
+    /// Puts secrets, all or none: visible at once, durable after [`sync`](Self::sync). To put one again changes
+    /// nothing.
     ///
     /// # Errors
-    /// [`KeystoreError`].
-    pub fn put(&self, _secrets: &[NewSecret]) -> Result<(), KeystoreError> {
-        todo!()
+    /// [`KeystoreError::Exists`] when a name has another secret; [`KeystoreError::Storage`].
+    pub fn put(&self, secrets: &[NewSecret]) -> Result<(), KeystoreError> {
+        let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = self.db.batch();
+        let mut new: Vec<&NewSecret> = Vec::with_capacity(secrets.len());
+        for secret in secrets {
+            let name = secret.name;
+            let before = match new.iter().find(|other| other.name == name) {
+                Some(other) => Some(other.secret.clone()),
+                None => self.read(&name)?,
+            };
+            match before {
+                Some(before) if bool::from(before.ct_eq(&*secret.secret)) => {}
+                Some(_) => return Err(KeystoreError::Exists { name }),
+                None => {
+                    let key = name.to_bytes();
+                    let value = wrap(&self.wrapping, &key, &secret.secret)?;
+                    batch.insert(&self.secrets, key, value);
+                    new.push(secret);
+                }
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        batch.commit()?;
+        self.unsynced.store(true, Ordering::Release);
+        for secret in new {
+            self.cache.insert(secret.name, Arc::new(secret.secret.clone()));
+        }
+        Ok(())
     }
-    /// Makes everything put before durable.
+
+    /// Makes everything put before durable. Costs nothing when nothing was.
     ///
     /// # Errors
-    /// [`KeystoreError`].
+    /// [`KeystoreError::Storage`]; then every later call fails, too, and nothing put since the last sync may be used.
     pub fn sync(&self) -> Result<(), KeystoreError> {
-        todo!()
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.unsynced.swap(false, Ordering::AcqRel) {
+            self.db.persist(PersistMode::SyncAll).inspect_err(|_| self.unsynced.store(true, Ordering::Release))?;
+        }
+        Ok(())
     }
-    /// Destroys.
+
+    /// Destroys a secret, durably; `false` when there was none.
     ///
     /// # Errors
-    /// [`KeystoreError`].
-    pub fn destroy(&self, _name: &SecretName) -> Result<bool, KeystoreError> {
-        todo!()
+    /// [`KeystoreError::Storage`]: it may be there again after a restart, and must be destroyed again.
+    pub fn destroy(&self, name: &SecretName) -> Result<bool, KeystoreError> {
+        let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
+        let existed = self.secrets.contains_key(name.to_bytes())?;
+        self.cache.remove(name);
+        if existed {
+            self.secrets.remove(name.to_bytes())?;
+            self.db.persist(PersistMode::SyncAll)?;
+        }
+        Ok(existed)
+    }
+
+    fn read(&self, name: &SecretName) -> Result<Option<Secret>, KeystoreError> {
+        let key = name.to_bytes();
+        let Some(stored) = self.secrets.get(&key)? else { return Ok(None) };
+        unwrap(&self.wrapping, &key, &stored).map(Some).ok_or(KeystoreError::Damaged { name: *name })
     }
 }
 
 impl Secrets for Keystore {
-    fn secret(&self, _name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError> {
-        todo!()
+    fn secret(&self, name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError> {
+        if let Some(cached) = self.cache.get(name) {
+            return Ok(Some(Secret::clone(&cached)));
+        }
+        let _unchanged = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let secret = self.read(name)?;
+        if let Some(secret) = &secret {
+            self.cache.insert(*name, Arc::new(secret.clone()));
+        }
+        Ok(secret)
+    }
+}
+
+/// Encrypts a secret: nonce, ciphertext, tag.
+fn wrap(wrapping: &Secret, name: &[u8], secret: &[u8; SECRET_BYTES]) -> Result<Vec<u8>, KeystoreError> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(KeystoreError::Random)?;
+    let mut out = Vec::with_capacity(NONCE_BYTES + SECRET_BYTES + TAG_BYTES);
+    out.extend_from_slice(&nonce);
+    out.extend_from_slice(secret);
+    let cipher = XChaCha20Poly1305::new((&**wrapping).into());
+    let sealed = cipher.encrypt_in_place_detached(&nonce.into(), name, &mut out[NONCE_BYTES..]);
+    let Ok(tag) = sealed else { unreachable!("XChaCha20-Poly1305 takes 256 GiB, not only 32 bytes") };
+    out.extend_from_slice(&tag);
+    Ok(out)
+}
+
+/// Decrypts what [`wrap`] made under the same name; `None` when it is anything else.
+fn unwrap(wrapping: &Secret, name: &[u8], stored: &[u8]) -> Option<Secret> {
+    let (nonce, rest) = stored.split_first_chunk::<NONCE_BYTES>()?;
+    let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
+    let mut secret = Secret::new(ciphertext.try_into().ok()?);
+    let cipher = XChaCha20Poly1305::new((&**wrapping).into());
+    cipher.decrypt_in_place_detached(nonce.into(), name, &mut *secret, tag.into()).ok()?;
+    Some(secret)
+}
+
+/// Reads the wrapping key; makes directory and key when there is no keystore yet.
+fn wrapping_key(dir: &Path) -> Result<Secret, KeystoreError> {
+    let path = dir.join(WRAPPING_KEY);
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| KeyFileError::Io { path, source }
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(dir).map_err(io(dir))?;
+    let mode = dir.metadata().map_err(io(dir))?.permissions().mode() & 0o7777;
+    refuse_wider(dir, mode, DIRECTORY_MODE)?;
+    // Without a database nothing was ever wrapped: what is there of a key is from a first start that was cut short.
+    let is_new = !dir.join("db").exists();
+    match File::open(&path) {
+        Ok(file) => match read_wrapping_key(&path, file) {
+            Err(KeystoreError::WrappingKeyMalformed { .. }) if is_new => {
+                std::fs::remove_file(&path).map_err(io(&path))?
+            }
+            read => return read,
+        },
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(&path)(error).into()),
+        Err(_) if !is_new => return Err(KeystoreError::WrappingKeyMissing { path }),
+        Err(_) => {}
+    }
+    let mut key = Secret::default();
+    getrandom::fill(&mut *key).map_err(KeystoreError::Random)?;
+    let create = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path)?;
+        file.write_all(&*key)?;
+        file.sync_all()?;
+        File::open(dir)?.sync_all()?;
+        File::open(dir.join(".."))?.sync_all()
+    };
+    create().map_err(io(&path))?;
+    Ok(key)
+}
+
+fn read_wrapping_key(path: &Path, mut file: File) -> Result<Secret, KeystoreError> {
+    let io = |source| KeyFileError::Io { path: path.to_owned(), source };
+    // The mode of what was opened: a path may name another file a moment later.
+    let metadata = file.metadata().map_err(io)?;
+    refuse_wider(path, metadata.permissions().mode() & 0o7777, FILE_MODE)?;
+    if metadata.len() != SECRET_BYTES as u64 {
+        return Err(KeystoreError::WrappingKeyMalformed { path: path.to_owned() });
+    }
+    let mut key = Secret::default();
+    file.read_exact(&mut *key).map_err(io)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::ThingKind;
+
+    fn name(n: u8) -> SecretName {
+        match n % 2 {
+            0 => SecretName::Data(Subject { kind: ThingKind::Agent, id: Uuid::from_bytes([n; 16]) }),
+            _ => SecretName::OrgCa(TenantId(Uuid::from_bytes([n; 16]))),
+        }
+    }
+
+    fn new(n: u8, fill: u8) -> NewSecret {
+        NewSecret { name: name(n), secret: Zeroizing::new([fill; 32]) }
+    }
+
+    fn read(keystore: &Keystore, n: u8) -> Option<u8> {
+        keystore.secret(&name(n)).unwrap().map(|secret| {
+            assert!(secret.iter().all(|byte| *byte == secret[0]));
+            secret[0]
+        })
+    }
+
+    fn dir(data: &tempfile::TempDir) -> PathBuf {
+        data.path().join("keystore")
+    }
+
+    #[test]
+    fn names_have_the_documented_bytes() {
+        assert_eq!(hex::encode(name(0x10).to_bytes()), format!("0105{}", "10".repeat(16)));
+        assert_eq!(hex::encode(name(0x11).to_bytes()), format!("02{}", "11".repeat(16)));
+    }
+
+    #[test]
+    fn a_wrapped_secret_has_the_documented_bytes_and_opens_under_its_name_alone() {
+        let wrapping = Secret::new([9; 32]);
+        let stored = wrap(&wrapping, &name(2).to_bytes(), &[7; 32]).unwrap();
+        assert_eq!(stored.len(), 72);
+        assert_eq!(unwrap(&wrapping, &name(2).to_bytes(), &stored), Some(Secret::new([7; 32])));
+        assert_eq!(unwrap(&wrapping, &name(4).to_bytes(), &stored), None);
+        assert_eq!(unwrap(&Secret::new([8; 32]), &name(2).to_bytes(), &stored), None);
+        for cut in 0..72 {
+            assert_eq!(unwrap(&wrapping, &name(2).to_bytes(), &stored[..cut]), None);
+        }
+        // By libsodium: nonce 24 × 05, the same key, name and secret.
+        let foreign = hex::decode("050505050505050505050505050505050505050505050505c3c17397b001a5b6ca5c465feeb4721c118d3456e2db17396d78fab5e84029b3a83dcf95f045551ab2c99fb69e2de2dc").unwrap();
+        assert_eq!(unwrap(&wrapping, &name(2).to_bytes(), &foreign), Some(Secret::new([7; 32])));
+    }
+
+    #[test]
+    fn what_was_put_is_there_at_once_and_after_reopening() {
+        let data = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        assert_eq!(read(&keystore, 1), None);
+        keystore.put(&[new(1, 11), new(2, 12)]).unwrap();
+        assert_eq!((read(&keystore, 1), read(&keystore, 2)), (Some(11), Some(12)));
+        keystore.sync().unwrap();
+        keystore.sync().unwrap();
+        drop(keystore);
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        assert_eq!((read(&keystore, 1), read(&keystore, 2), read(&keystore, 3)), (Some(11), Some(12), None));
+    }
+
+    #[test]
+    fn a_destroyed_secret_is_gone_for_good() {
+        let data = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        keystore.put(&[new(1, 11), new(2, 12)]).unwrap();
+        keystore.sync().unwrap();
+        assert_eq!(read(&keystore, 1), Some(11));
+        assert!(keystore.destroy(&name(1)).unwrap());
+        assert!(!keystore.destroy(&name(1)).unwrap());
+        assert_eq!((read(&keystore, 1), read(&keystore, 2)), (None, Some(12)));
+        drop(keystore);
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        assert_eq!((read(&keystore, 1), read(&keystore, 2)), (None, Some(12)));
+    }
+
+    #[test]
+    fn a_secret_is_never_replaced() {
+        let data = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        keystore.put(&[new(1, 11)]).unwrap();
+        keystore.put(&[new(1, 11), new(2, 12), new(2, 12)]).unwrap();
+        for refused in [vec![new(3, 13), new(1, 99)], vec![new(3, 13), new(3, 14)]] {
+            let refused = keystore.put(&refused);
+            assert!(matches!(refused, Err(KeystoreError::Exists { .. })), "{refused:?}");
+        }
+        assert_eq!([1, 2, 3].map(|n| read(&keystore, n)), [Some(11), Some(12), None]);
+    }
+
+    #[test]
+    fn the_wrapping_key_is_for_its_owner_alone() {
+        let data = tempfile::tempdir().unwrap();
+        drop(Keystore::open(&dir(&data)).unwrap());
+        let path = dir(&data).join(WRAPPING_KEY);
+        let metadata = path.metadata().unwrap();
+        assert_eq!((metadata.permissions().mode() & 0o7777, metadata.len()), (0o600, 32));
+        for (wider, mode, right) in [(&path, 0o640, 0o600), (&dir(&data), 0o755, 0o700)] {
+            std::fs::set_permissions(wider, Permissions::from_mode(mode)).unwrap();
+            let refused = Keystore::open(&dir(&data));
+            assert!(matches!(refused, Err(KeystoreError::KeyFile(KeyFileError::Mode { .. }))), "{refused:?}");
+            std::fs::set_permissions(wider, Permissions::from_mode(right)).unwrap();
+        }
+        Keystore::open(&dir(&data)).unwrap();
+    }
+
+    #[test]
+    fn secrets_without_their_wrapping_key_are_not_begun_anew() {
+        let data = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        keystore.put(&[new(1, 11)]).unwrap();
+        keystore.sync().unwrap();
+        drop(keystore);
+        let path = dir(&data).join(WRAPPING_KEY);
+        let key = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [1; 31]).unwrap();
+        let refused = Keystore::open(&dir(&data));
+        assert!(matches!(refused, Err(KeystoreError::WrappingKeyMalformed { .. })), "{refused:?}");
+        std::fs::write(&path, [1; 32]).unwrap();
+        let refused = Keystore::open(&dir(&data));
+        assert!(matches!(refused, Err(KeystoreError::WrappingKeyWrong { .. })), "{refused:?}");
+        std::fs::remove_file(&path).unwrap();
+        let refused = Keystore::open(&dir(&data));
+        assert!(matches!(refused, Err(KeystoreError::WrappingKeyMissing { .. })), "{refused:?}");
+        assert!(!path.exists());
+        std::fs::write(&path, key).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read(&Keystore::open(&dir(&data)).unwrap(), 1), Some(11));
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_short_is_done_again() {
+        let data = tempfile::tempdir().unwrap();
+        let path = dir(&data).join(WRAPPING_KEY);
+        std::fs::DirBuilder::new().mode(0o700).create(dir(&data)).unwrap();
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        Keystore::open(&dir(&data)).unwrap();
+        assert_eq!(path.metadata().unwrap().len(), 32);
+    }
+
+    #[test]
+    fn only_one_has_a_keystore_open() {
+        let data = tempfile::tempdir().unwrap();
+        let _keystore = Keystore::open(&dir(&data)).unwrap();
+        let refused = Keystore::open(&dir(&data));
+        assert!(matches!(refused, Err(KeystoreError::InUse { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn nothing_on_disk_shows_a_secret() {
+        let data = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        keystore.put(&[new(1, 0xc5)]).unwrap();
+        keystore.sync().unwrap();
+        drop(keystore);
+        let mut dirs = vec![dir(&data)];
+        while let Some(dir) = dirs.pop() {
+            for entry in dir.read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else {
+                    assert!(!std::fs::read(&path).unwrap().windows(32).any(|w| w == [0xc5; 32]), "{}", path.display());
+                }
+            }
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Put(u8, u8),
+        Destroy(u8),
+        Sync,
+        Reopen,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (0..8u8, any::<u8>()).prop_map(|(n, fill)| Op::Put(n, fill)),
+            2 => (0..8u8).prop_map(Op::Destroy),
+            1 => Just(Op::Sync),
+            1 => Just(Op::Reopen),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// Any history agrees with a plain map.
+        #[test]
+        fn any_history_agrees_with_a_map(ops in proptest::collection::vec(op(), 1..40)) {
+            let data = tempfile::tempdir().unwrap();
+            let mut keystore = Keystore::open(&dir(&data)).unwrap();
+            let mut model = std::collections::BTreeMap::new();
+            for op in ops {
+                match op {
+                    Op::Put(n, fill) => {
+                        let put = keystore.put(&[new(n, fill)]);
+                        prop_assert_eq!(put.is_ok(), *model.entry(n).or_insert(fill) == fill);
+                    }
+                    Op::Destroy(n) => prop_assert_eq!(keystore.destroy(&name(n)).unwrap(), model.remove(&n).is_some()),
+                    Op::Sync => keystore.sync().unwrap(),
+                    Op::Reopen => {
+                        drop(keystore);
+                        keystore = Keystore::open(&dir(&data)).unwrap();
+                    }
+                }
+                for n in 0..8 {
+                    prop_assert_eq!(read(&keystore, n), model.get(&n).copied());
+                }
+            }
+        }
     }
 }

@@ -216,7 +216,7 @@ fn parse_name(name: &str) -> Option<PublicKey> {
     (key.to_string() == digits).then_some(key)
 }
 
-fn refuse_wider(path: &Path, found: u32, allowed: u32) -> Result<(), KeyFileError> {
+pub(crate) fn refuse_wider(path: &Path, found: u32, allowed: u32) -> Result<(), KeyFileError> {
     if found & !allowed == 0 { Ok(()) } else { Err(KeyFileError::Mode { path: path.to_owned(), found, allowed }) }
 }
 

@@ -12,6 +12,7 @@ use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use pkcs8::LineEnding;
 use zeroize::Zeroizing;
 
+pub(crate) use directory::refuse_wider;
 pub use directory::{KeyDirectory, KeyFileError};
 
 /// A public key: a point of the curve in its one encoding, and none of the few under which signatures mean nothing.
