@@ -22,6 +22,7 @@ pub mod lane;
 pub mod origin;
 pub mod output;
 pub mod rejection;
+pub mod replay;
 pub mod rows;
 pub mod scope;
 pub mod sequencer;

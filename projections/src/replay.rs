@@ -209,7 +209,8 @@ impl Replay {
             if seq > to {
                 break;
             }
-            let envelope = event::Envelope::parse(&record.header).map_err(|source| ReplayError::Header { seq, source })?;
+            let envelope =
+                event::Envelope::parse(&record.header).map_err(|source| ReplayError::Header { seq, source })?;
             for subject in envelope.subjects.into_iter().filter(|it| about.is_none_or(|about| about == *it)) {
                 touched.entry(subject).or_default().push(seq);
             }

@@ -81,8 +81,8 @@ impl Daemon {
             .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &self.ca_cert {
             let pem = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-            let certificate = Certificate::from_pem(&pem)
-                .with_context(|| format!("{} is no PEM certificate", path.display()))?;
+            let certificate =
+                Certificate::from_pem(&pem).with_context(|| format!("{} is no PEM certificate", path.display()))?;
             let roots = RootCerts::new_with_certs(&[certificate]);
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }

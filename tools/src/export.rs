@@ -41,7 +41,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     let partial = partial(out);
     let file = File::create(&partial).with_context(|| format!("{} cannot be written", partial.display()))?;
-    let done = write(arguments, &file).and_then(|()| Ok(file.sync_all()?)).and_then(|()| Ok(fs::rename(&partial, out)?));
+    let done =
+        write(arguments, &file).and_then(|()| Ok(file.sync_all()?)).and_then(|()| Ok(fs::rename(&partial, out)?));
     if done.is_err() {
         // What failed is reported; the rest of a file that is no export helps nobody.
         let _ = fs::remove_file(&partial);

@@ -40,9 +40,7 @@ impl Moment {
         match self {
             Self::Seq(seq) if seq.0 < size => Ok(seq),
             Self::Seq(seq) => bail!("the log has {size} events, so there is no event {seq} yet"),
-            Self::Time(time) => {
-                last_at_or_before(log, time)?.context("the log had no event yet at that time")
-            }
+            Self::Time(time) => last_at_or_before(log, time)?.context("the log had no event yet at that time"),
         }
     }
 }

@@ -8,7 +8,7 @@ mod item;
 mod report;
 
 pub use item::{Item, SourceError, StoreItems};
-pub use report::{BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why};
+pub use report::{BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why, YesNo};
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 

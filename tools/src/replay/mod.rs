@@ -127,7 +127,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let temporary = tempfile::tempdir()?;
     let dir = arguments.work_dir.as_deref().unwrap_or_else(|| temporary.path());
     let bar = progress::events(Some(last.tree_size().0), "replaying");
-    let replay = Replay::build(opened.log, opened.secrets, dir, last.tree_size(), |TreeSize(size)| bar.set_position(size))?;
+    let replay =
+        Replay::build(opened.log, opened.secrets, dir, last.tree_size(), |TreeSize(size)| bar.set_position(size))?;
     bar.finish_and_clear();
     answer(&replay, &arguments.question, first, last)
 }
@@ -175,13 +176,9 @@ fn show(replay: &Replay, subject: Subject, at: Seq) -> anyhow::Result<bool> {
 
 fn list(replay: &Replay, view: Listed, at: Seq) -> anyhow::Result<bool> {
     let kinds: &[ThingKind] = match view {
-        Listed::Identity => &[
-            ThingKind::Tenant,
-            ThingKind::Organisation,
-            ThingKind::Member,
-            ThingKind::Agent,
-            ThingKind::Credential,
-        ],
+        Listed::Identity => {
+            &[ThingKind::Tenant, ThingKind::Organisation, ThingKind::Member, ThingKind::Agent, ThingKind::Credential]
+        }
         Listed::Token => &[ThingKind::Token],
         Listed::Execution => &[ThingKind::Mission, ThingKind::AuditChain],
     };
