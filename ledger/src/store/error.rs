@@ -83,7 +83,7 @@ pub enum StoreError {
     },
     /// The log could not be opened, at this start or an earlier one, and was set aside.
     #[error(
-        "the log was damaged and could not be opened: {cause}. Nothing of it was deleted: it lies, as it was, in {path}. \
+        "the log was damaged and could not be opened: {cause}. Nothing of it was deleted: it lies in {path}. \
          No new log is begun in this data directory. Restore the log from an export or a backup, \
          or move it back to try again, and then delete {marker}"
     )]
