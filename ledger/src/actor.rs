@@ -1,14 +1,16 @@
 //! Who asked: the principal of an event and how it authenticated.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::ids::{AgentId, ClientId, CredentialId, ExecutionId, MemberId, TenantId, ThingId};
 
 /// Who acted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "id")]
+///
+/// In JSON it is `{"kind": …, "id": …}`; in a stored body its [code](Self::code), then its id or text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case", tag = "kind", content = "id")]
 pub enum Principal {
     /// The daemon itself: its first start, its ticker, its process managers.
     System,
@@ -84,6 +86,51 @@ impl Principal {
     }
 }
 
+impl Serialize for Principal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            InJson::serialize(self, serializer)
+        } else {
+            InBody::serialize(self, serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Principal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            InJson::deserialize(deserializer)
+        } else {
+            InBody::deserialize(deserializer)
+        }
+    }
+}
+
+/// The two spellings of a principal. bincode has no names, so it cannot read the one that JSON has.
+macro_rules! spellings {
+    ($($(#[$attribute:meta])* $name:ident;)*) => {$(
+        #[derive(Serialize, Deserialize)]
+        $(#[$attribute])*
+        #[serde(remote = "Principal", rename_all = "snake_case")]
+        enum $name {
+            System,
+            Anonymous,
+            Tenant(TenantId),
+            Member(MemberId),
+            Agent(AgentId),
+            Client(ClientId),
+            Execution(ExecutionId),
+            Subject(String),
+        }
+    )*};
+}
+
+spellings! {
+    #[serde(tag = "kind", content = "id")]
+    InJson;
+    InBody;
+}
+
 /// How the principal proved who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -134,5 +181,36 @@ impl Actor {
     #[must_use]
     pub const fn system() -> Self {
         Self { principal: Principal::System, method: Method::None, credential: None, acting_in: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+
+    #[test]
+    fn a_principal_is_tagged_in_json_and_an_index_in_bodies() {
+        let id = crate::ids::uuid_v7(1_767_323_045_678, [7; 10]);
+        let principals = [
+            Principal::System,
+            Principal::Anonymous,
+            Principal::Tenant(TenantId(id)),
+            Principal::Member(MemberId(id)),
+            Principal::Agent(AgentId(id)),
+            Principal::Client(ClientId(id)),
+            Principal::Execution(ExecutionId(id)),
+            Principal::Subject("https://issuer.example\nada".to_owned()),
+        ];
+        for principal in principals {
+            let body = codec::encode(&principal).unwrap();
+            assert_eq!(body[0], principal.code(), "{principal:?}");
+            assert_eq!(codec::decode::<Principal>(&body).unwrap(), principal);
+            let json = serde_json::to_string(&principal).unwrap();
+            assert_eq!(serde_json::from_str::<Principal>(&json).unwrap(), principal);
+        }
+        let member = serde_json::to_value(Principal::Member(MemberId(id))).unwrap();
+        assert_eq!(member, serde_json::json!({ "kind": "member", "id": id.to_string() }));
+        assert_eq!(codec::encode(&Principal::Member(MemberId(id))).unwrap().len(), 17);
     }
 }

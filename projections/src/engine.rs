@@ -1,12 +1,11 @@
 //! The engine: one data directory, opened. Log, keys, views and sequencer, started in order and stopped in order.
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use chancery_ledger::commit::{CommitError, Committer};
+use chancery_ledger::data_dir::{DataDir, DataDirError};
 use chancery_ledger::ids::TreeSize;
 use chancery_ledger::keys::{KeyDirectory, KeyFileError, PublicKey, SigningKey};
 use chancery_ledger::keystore::{Keystore, KeystoreError};
@@ -68,16 +67,13 @@ impl EngineConfig {
 /// The data directory cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another daemon has it.
-    #[error("{dir} is in use by another chanceryd; stop that one, or choose another data directory")]
-    Locked {
-        /// The data directory.
-        dir: PathBuf,
-    },
-    /// A file or directory could not be read or made.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which.
+    /// The directory is in use by another process, or cannot be used at all.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The last checkpoint could not be read.
+    #[error("the last checkpoint in {path} cannot be read: {source}", path = path.display())]
+    LastCheckpoint {
+        /// Its file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -116,8 +112,9 @@ pub enum OpenError {
     FirstStart(std::io::Error),
     /// The log is gone, and its checkpoint is not.
     #[error(
-        "the log in {dir} is empty, but a checkpoint for {signed} events was signed and may have left this machine: \
-         restore the log. To found another ledger, choose another data directory"
+        "the log in {} is empty, but a checkpoint for {signed} events was signed and may have left this machine: \
+         restore the log. To found another ledger, choose another data directory",
+        dir.display()
     )]
     LogGone {
         /// The data directory.
@@ -149,8 +146,8 @@ pub struct Engine {
     keys: KeyDirectory,
     clock: Arc<dyn Clock>,
     origin: String,
-    /// Held for as long as the directory is in use.
-    _lock: File,
+    /// Held for as long as it is in use.
+    _dir: DataDir,
 }
 
 impl Engine {
@@ -160,9 +157,9 @@ impl Engine {
     /// # Errors
     /// [`OpenError`] says what to do.
     pub fn open(config: EngineConfig) -> Result<(Self, Option<FirstStart>), OpenError> {
-        let lock = lock(&config.data_dir)?;
-        let log = Arc::new(SledStore::open(&config.data_dir.join("log"))?);
-        Self::over(config, lock, log)
+        let dir = DataDir::create_or_open(&config.data_dir)?;
+        let log = Arc::new(SledStore::open(&dir.log())?);
+        Self::over(config, dir, log)
     }
 
     /// Opens a data directory, but with this store for a log. Tests and simulations use it.
@@ -170,22 +167,21 @@ impl Engine {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_over(config: EngineConfig, log: Arc<dyn LogStore>) -> Result<(Self, Option<FirstStart>), OpenError> {
-        let lock = lock(&config.data_dir)?;
-        Self::over(config, lock, log)
+        let dir = DataDir::create_or_open(&config.data_dir)?;
+        Self::over(config, dir, log)
     }
 
     fn over(
-        mut config: EngineConfig, lock: File, log: Arc<dyn LogStore>,
+        mut config: EngineConfig, dir: DataDir, log: Arc<dyn LogStore>,
     ) -> Result<(Self, Option<FirstStart>), OpenError> {
-        let dir = config.data_dir.clone();
-        let key_directory = || KeyDirectory::open(&dir.join("keys"), config.passphrase.clone());
+        let key_directory = || KeyDirectory::open(&dir.keys(), config.passphrase.clone());
         let (keys, keys_of_committer) = (key_directory()?, key_directory()?);
-        let secrets = Arc::new(Keystore::open(&dir.join("keystore"))?);
-        let path = dir.join("last-checkpoint");
-        let last = LastCheckpoint::open(&path).map_err(|source| OpenError::Io { path, source })?;
+        let secrets = Arc::new(Keystore::open(&dir.keystore())?);
+        let path = dir.last_checkpoint();
+        let last = LastCheckpoint::open(&path).map_err(|source| OpenError::LastCheckpoint { path, source })?;
         let (committer, first_start) = if log.size() == TreeSize(0) {
             if let Some((signed, _)) = last.newest() {
-                return Err(OpenError::LogGone { dir, signed });
+                return Err(OpenError::LogGone { dir: dir.path().to_owned(), signed });
             }
             let (committer, first_start) = found(&mut config, log.clone(), keys_of_committer, last, &secrets)?;
             (committer, Some(first_start))
@@ -196,7 +192,7 @@ impl Engine {
         if let Some(wanted) = config.origin.filter(|wanted| *wanted != origin) {
             return Err(OpenError::Origin { found: origin, wanted });
         }
-        let stores = views::open_stores(&dir.join("views"))?;
+        let stores = views::open_stores(&dir.views())?;
         let (workers, progress) = start_workers(&stores, &log)?;
         let views = Views::new(PerView::try_make(|view| {
             let (store, progress) = (stores.get(view).clone(), progress.get(view).clone());
@@ -216,7 +212,7 @@ impl Engine {
         })?;
         let threads = Mutex::new(Some(threads));
         let clock = config.clock;
-        let engine = Self { sequencer, threads, workers, views, log, secrets, keys, clock, origin, _lock: lock };
+        let engine = Self { sequencer, threads, workers, views, log, secrets, keys, clock, origin, _dir: dir };
         Ok((engine, first_start))
     }
 
@@ -287,22 +283,6 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Makes the data directory, for its owner alone, and takes its lock.
-fn lock(dir: &Path) -> Result<File, OpenError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::Io { path, source }
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io(dir))?;
-    let path = dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }
 }
 
