@@ -18,6 +18,7 @@ import json
 import re
 import struct
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -204,6 +205,10 @@ L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 SQRT_MINUS_ONE = pow(2, (P - 1) // 4, P)
 
+ORIGIN_BYTES_MAX = 255
+SEAL_BYTES_MAX = 262_144
+SIGNATURE_LINES_MAX = 100
+
 
 def decode_point(encoded: bytes) -> tuple[int, int] | None:
     """The point of edwards25519 that these bytes are the canonical encoding of."""
@@ -272,7 +277,7 @@ def verifier_key(name: str, public: bytes) -> str:
 
 def parse_verifier_key(text: str) -> tuple[str, bytes]:
     parts = text.strip().split("+", 2)
-    if len(parts) != 3 or not is_name(parts[0]):
+    if len(parts) != 3 or not is_origin(parts[0]):
         raise Malformed("a verifier key is NAME+ID+KEY")
     name, ident, encoded = parts
     raw = from_base64(encoded)
@@ -284,7 +289,14 @@ def parse_verifier_key(text: str) -> tuple[str, bytes]:
 
 
 def is_name(text: str) -> bool:
+    """Whether a text can name a key in a signed note."""
     return bool(text) and "+" not in text and not any(c.isspace() for c in text)
+
+
+def is_origin(text: str) -> bool:
+    """Whether a text can name a log."""
+    controls = any(unicodedata.category(c) == "Cc" for c in text)
+    return is_name(text) and not controls and len(text.encode()) <= ORIGIN_BYTES_MAX
 
 
 @dataclass
@@ -298,13 +310,15 @@ class Seal:
     signatures: list[tuple[str, bytes]]
 
     def signed_by(self, public: bytes) -> bool:
-        """Whether a line under the origin's name and this key's id is there and valid."""
+        """Whether the first line under the origin's name and this key's id is there and valid."""
         ident = key_id(self.origin, public)
         ours = [raw[4:] for name, raw in self.signatures if name == self.origin and raw[:4] == ident]
-        return any(strictly_signed(public, self.text, signature) for signature in ours)
+        return bool(ours) and strictly_signed(public, self.text, ours[0])
 
 
 def parse_seal(data: bytes) -> Seal:
+    if len(data) > SEAL_BYTES_MAX:
+        raise Malformed("the seal is too long")
     note = utf8(data)
     if any(ord(c) < 0x20 and c != "\n" for c in note):
         raise Malformed("the seal holds control characters")
@@ -313,7 +327,7 @@ def parse_seal(data: bytes) -> Seal:
     if not blank or len(lines) != 4:
         raise Malformed("the seal is not three lines, an empty one, and signatures")
     origin, size, root = lines[:3]
-    if not is_name(origin):
+    if not is_origin(origin):
         raise Malformed("the seal's origin is not one")
     if not re.fullmatch("0|[1-9][0-9]{0,19}", size, re.ASCII) or int(size) > U64_MAX:
         raise Malformed("the seal's size is not a number")
@@ -323,7 +337,10 @@ def parse_seal(data: bytes) -> Seal:
     parsed = []
     if not signatures.endswith("\n"):
         raise Malformed("the seal's last line does not end")
-    for line in signatures[:-1].split("\n"):
+    lines = signatures[:-1].split("\n")
+    if len(lines) > SIGNATURE_LINES_MAX:
+        raise Malformed("the seal has too many signatures")
+    for line in lines:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\u2014" or not is_name(parts[1]):
             raise Malformed("a signature line is not one")
@@ -860,7 +877,7 @@ class Verifier:
 
 def sealing_key(value: dict) -> bool:
     """Whether a key event names an Ed25519 key."""
-    return value["algorithm"] == "ed25519" and decode_point(value["public"]) is not None
+    return value["algorithm"] == "ed25519" and of_large_order(value["public"])
 
 
 def verify(
