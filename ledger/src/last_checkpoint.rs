@@ -102,7 +102,12 @@ fn create(path: &Path) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let unfinished = path.with_file_name(name);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    // A start that was cut off may have left one, with whatever mode.
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all_at(&render_slot(TreeSize(0), &[]), 0)?;
     file.set_len(2 * SLOT_BYTES as u64)?;
     file.sync_all()?;
@@ -159,4 +164,204 @@ fn damaged(path: &Path) -> io::Error {
         path = path.display()
     );
     io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn seal(size: u64) -> Vec<u8> {
+        format!("seal of {size}\n").repeat(size as usize % 7 + 1).into_bytes()
+    }
+
+    fn recorded(size: u64) -> Option<(TreeSize, Bytes)> {
+        Some((TreeSize(size), seal(size).into()))
+    }
+
+    fn record(last: &mut LastCheckpoint, size: u64) {
+        last.record(TreeSize(size), &seal(size)).unwrap();
+    }
+
+    /// Overwrites part of a slot, as a torn write or a bad sector does.
+    fn damage(path: &Path, slot: u64, from: usize, bytes: &[u8]) {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(bytes, slot * SLOT_BYTES as u64 + from as u64).unwrap();
+    }
+
+    #[test]
+    fn a_new_file_holds_nothing_and_is_its_owners() {
+        let at = TempDir::new().unwrap();
+        let path = at.path().join("last-checkpoint");
+        // Left by a start that was cut off.
+        fs::write(at.path().join("last-checkpoint.new"), "half").unwrap();
+        for _ in 0..2 {
+            assert_eq!(LastCheckpoint::open(&path).unwrap().newest(), None);
+            let metadata = path.metadata().unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+            assert_eq!(metadata.len(), 2 * SLOT_BYTES as u64);
+        }
+        assert_eq!(at.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_newest_is_there_after_every_reopen() {
+        let at = TempDir::new().unwrap();
+        let path = at.path().join("last-checkpoint");
+        for size in 1..20 {
+            let mut last = LastCheckpoint::open(&path).unwrap();
+            record(&mut last, size);
+            assert_eq!(last.newest(), recorded(size));
+            if size % 3 == 0 {
+                last.sync().unwrap();
+            }
+            drop(last);
+            assert_eq!(LastCheckpoint::open(&path).unwrap().newest(), recorded(size));
+        }
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_one_synced_before() {
+        let at = TempDir::new().unwrap();
+        let path = at.path().join("last-checkpoint");
+        let mut last = LastCheckpoint::open(&path).unwrap();
+        record(&mut last, 1);
+        last.sync().unwrap();
+        let before = fs::read(&path).unwrap();
+        let slot = last.next;
+        // None of these may touch the slot that was synced, however many there are.
+        for size in 2..5 {
+            record(&mut last, size);
+        }
+        let after = fs::read(&path).unwrap();
+        for written in 0..render_slot(TreeSize(4), &seal(4)).len() {
+            fs::write(&path, &before).unwrap();
+            let from = slot as usize * SLOT_BYTES;
+            damage(&path, slot, 0, &after[from..from + written]);
+            assert_eq!(LastCheckpoint::open(&path).unwrap().newest(), recorded(1), "{written} bytes written");
+        }
+    }
+
+    #[test]
+    fn the_first_write_torn_leaves_nothing_recorded() {
+        let at = TempDir::new().unwrap();
+        let path = at.path().join("last-checkpoint");
+        let mut last = LastCheckpoint::open(&path).unwrap();
+        record(&mut last, 1);
+        damage(&path, last.next, 20, b"torn");
+        assert_eq!(LastCheckpoint::open(&path).unwrap().newest(), None);
+    }
+
+    #[test]
+    fn both_slots_damaged_is_an_error_that_says_what_to_do() {
+        let at = TempDir::new().unwrap();
+        let path = at.path().join("last-checkpoint");
+        let mut last = LastCheckpoint::open(&path).unwrap();
+        for size in 1..3 {
+            record(&mut last, size);
+            last.sync().unwrap();
+        }
+        let whole = fs::read(&path).unwrap();
+        let both_torn = |path: &Path| {
+            damage(path, 0, 21, b"torn");
+            damage(path, 1, 21, b"torn");
+        };
+        let ways: [&dyn Fn(&Path); 3] = [&both_torn, &|path| fs::write(path, "").unwrap(), &|path| {
+            fs::write(path, &whole[..SLOT_BYTES / 2]).unwrap()
+        }];
+        for way in ways {
+            fs::write(&path, &whole).unwrap();
+            way(&path);
+            let error = LastCheckpoint::open(&path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            for words in ["chancery verify", "move", &*path.to_string_lossy()] {
+                assert!(error.to_string().contains(words), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_slot_counts() {
+        let slot = render_slot(TreeSize(9), &seal(9));
+        assert_eq!(parse_slot(&slot), recorded(9));
+        for at in 0..slot.len() {
+            let mut changed = slot.clone();
+            changed[at] ^= 1;
+            assert_eq!(parse_slot(&changed), None, "byte {at} changed");
+            assert_eq!(parse_slot(&slot[..at]), None, "cut to {at} bytes");
+        }
+    }
+
+    #[test]
+    fn what_would_lose_the_newest_is_not_recorded() {
+        let at = TempDir::new().unwrap();
+        let mut last = LastCheckpoint::open(&at.path().join("last-checkpoint")).unwrap();
+        record(&mut last, 5);
+        assert_eq!(last.record(TreeSize(4), b"older").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let long = vec![b'x'; SEAL_BYTES_MAX + 1];
+        assert_eq!(last.record(TreeSize(6), &long).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(last.newest(), recorded(5));
+        last.record(TreeSize(6), &long[1..]).unwrap();
+        assert_eq!(last.newest(), Some((TreeSize(6), long[1..].to_vec().into())));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Record,
+        Sync,
+        Restart,
+        /// Power is cut in the middle of a write: the slot written since the last sync holds anything.
+        PowerCut(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            5 => Just(Step::Record),
+            2 => Just(Step::Sync),
+            1 => Just(Step::Restart),
+            1 => any::<u8>().prop_map(Step::PowerCut),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_was_synced_is_never_lost(steps in prop::collection::vec(step(), 1..40)) {
+            let at = TempDir::new().unwrap();
+            let path = at.path().join("last-checkpoint");
+            let mut last = LastCheckpoint::open(&path).unwrap();
+            let (mut newest, mut synced) = (0, 0);
+            for step in steps {
+                match step {
+                    Step::Record => {
+                        newest += 1;
+                        record(&mut last, newest);
+                    }
+                    Step::Sync => {
+                        last.sync().unwrap();
+                        synced = newest;
+                    }
+                    Step::Restart => {
+                        last = LastCheckpoint::open(&path).unwrap();
+                        synced = newest; // Opening syncs what it reads.
+                    }
+                    Step::PowerCut(byte) => {
+                        if last.dirty {
+                            damage(&path, last.next, byte as usize % 52, &[byte; 3]);
+                        }
+                        last = LastCheckpoint::open(&path).unwrap();
+                        let found = last.newest().map_or(0, |(size, _)| size.0);
+                        prop_assert!(found == newest || found == synced, "{found} is neither {newest} nor {synced}");
+                        (newest, synced) = (found, found);
+                    }
+                }
+                prop_assert_eq!(last.newest(), Some(newest).filter(|size| *size > 0).and_then(recorded));
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{ENCRYPTED_LABEL, PublicKey, SigningKey};
+use super::{PublicKey, SigningKey, pem};
 
 /// Mode of the directory.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -130,20 +130,20 @@ impl KeyDirectory {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed).map_err(KeyFileError::Random)?;
         let key = SigningKey::from_seed(seed);
-        let pem = match &self.passphrase.0 {
-            None => key.to_pkcs8_pem(),
+        let text = match &self.passphrase.0 {
+            None => pem::render(&key),
             Some(passphrase) => {
                 let (mut salt, mut vector) = ([0; 16], [0; 16]);
                 getrandom::fill(&mut salt).map_err(KeyFileError::Random)?;
                 getrandom::fill(&mut vector).map_err(KeyFileError::Random)?;
-                key.to_encrypted_pkcs8_pem(passphrase, &salt, &vector)
+                pem::render_encrypted(&key, passphrase, &salt, &vector)
             }
         };
-        let pem = pem.map_err(KeyFileError::Encode)?;
+        let text = text.map_err(KeyFileError::Encode)?;
         let path = self.file_of(&key.public());
         let io = |source| KeyFileError::Io { path: path.clone(), source };
         let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path).map_err(io)?;
-        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
         sync_directory(Some(&self.path)).map_err(io)?;
         Ok(key)
     }
@@ -194,16 +194,16 @@ impl KeyDirectory {
         // The mode of what was opened: a path may name another file a moment later.
         let found = file.metadata().map_err(io)?.permissions().mode() & 0o7777;
         refuse_wider(path, found, FILE_MODE)?;
-        let mut pem = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize));
-        file.take(FILE_BYTES_MAX).read_to_string(&mut pem).map_err(io)?;
+        let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize));
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
         let malformed = |source| KeyFileError::Malformed { path: path.to_owned(), source };
-        if !pem.contains(ENCRYPTED_LABEL) {
-            return SigningKey::from_pkcs8_pem(&pem).map_err(malformed);
+        if !pem::is_encrypted(&text) {
+            return pem::parse(&text).map_err(malformed);
         }
         match &self.passphrase.0 {
             None => Err(KeyFileError::PassphraseMissing { path: path.to_owned() }),
             // A wrong passphrase cannot be told from damage: both leave bytes that are no key.
-            Some(passphrase) => SigningKey::from_encrypted_pkcs8_pem(&pem, passphrase)
+            Some(passphrase) => pem::parse_encrypted(&text, passphrase)
                 .map_err(|_| KeyFileError::PassphraseWrong { path: path.to_owned() }),
         }
     }

@@ -1,15 +1,14 @@
 //! Ed25519 keys, and the directory in which the ledger's sealing keys lie ([`KeyDirectory`]).
 
 mod directory;
+mod pem;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
-use pkcs8::LineEnding;
 use zeroize::Zeroizing;
 
 pub(crate) use directory::refuse_wider;
@@ -72,7 +71,7 @@ impl SigningKey {
     /// # Errors
     /// [`pkcs8::Error`] when it is another kind of key, or no key.
     pub fn from_pkcs8_pem(pem: &str) -> Result<Self, pkcs8::Error> {
-        ed25519_dalek::SigningKey::from_pkcs8_pem(pem).map(Self)
+        pem::parse(pem)
     }
 
     /// The public key.
@@ -87,31 +86,12 @@ impl SigningKey {
         self.0.sign(message).to_bytes()
     }
 
-    /// The key as PKCS#8 PEM, not encrypted. The seed alone (version 1), as RFC 8410 §10.3 shows it first: OpenSSL
-    /// before 3.5 refuses a file that holds the public key too.
+    /// The key as PKCS#8 PEM, not encrypted.
     ///
     /// # Errors
     /// [`pkcs8::Error`] when encoding fails.
     pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, pkcs8::Error> {
-        self.keypair().to_pkcs8_pem(LineEnding::LF)
-    }
-
-    /// The key as encrypted PKCS#8 PEM: scrypt and AES-256-CBC (RFC 8018 PBES2, RFC 7914), with fresh salt and vector.
-    fn to_encrypted_pkcs8_pem(
-        &self, passphrase: &str, salt: &[u8; 16], vector: &[u8; 16],
-    ) -> Result<Zeroizing<String>, pkcs8::Error> {
-        let parameters = pkcs8::pkcs5::pbes2::Parameters::scrypt_aes256cbc(Default::default(), salt, vector)?;
-        let der = self.keypair().to_pkcs8_der()?;
-        let encrypted = pkcs8::PrivateKeyInfo::try_from(der.as_bytes())?.encrypt_with_params(parameters, passphrase)?;
-        Ok(encrypted.to_pem(ENCRYPTED_LABEL, LineEnding::LF)?)
-    }
-
-    fn from_encrypted_pkcs8_pem(pem: &str, passphrase: &str) -> Result<Self, pkcs8::Error> {
-        ed25519_dalek::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase).map(Self)
-    }
-
-    fn keypair(&self) -> KeypairBytes {
-        KeypairBytes { secret_key: self.0.to_bytes(), public_key: None }
+        pem::render(self)
     }
 }
 
@@ -120,6 +100,3 @@ impl fmt::Debug for SigningKey {
         write!(f, "SigningKey(of {})", self.public())
     }
 }
-
-/// What PEM calls an encrypted key (RFC 7468 §11).
-const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
