@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_DOCS=1 cargo test -p chancery-ledger --test format_vectors` writes them anew; that is right only for a new format.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

@@ -2,6 +2,8 @@
 //! this test writes them again and compares. On purpose, and only for a kind or version that is new:
 //! `CHANCERY_REWRITE_GOLDEN=1 cargo test -p chancery-ledger --test golden`, and read the difference.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
