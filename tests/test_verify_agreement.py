@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import chancery_verify as cv
 from daemon import Daemon, chancery
-from make_log import checkpoint
+from make_log import ORIGIN, checkpoint, good_log, key, raw
 from native import batch, fresh, register, submit
 from orgkernel.contract import append_body, issue, mint, open_chain
 
@@ -157,6 +157,39 @@ def places(frames: list[tuple[bytes, bytes]], wanted: bytes, count: int) -> list
     all_places = [at for at, (kind, _) in enumerate(frames) if kind == wanted]
     step = max(1, len(all_places) // count)
     return sorted({*all_places[::step], all_places[-1]})
+
+
+def test_several_faults_at_once(exported: Exported, tmp_path: Path) -> None:
+    """Frames taken out, put in, exchanged and scratched, in any number: not only the first finding agrees, but all."""
+    chances = random.Random(11)
+
+    def scratch(number: int) -> None:
+        frames = list(exported.frames)
+        for _ in range(chances.randint(1, 5)):
+            at, other = chances.randrange(len(frames)), chances.randrange(len(frames))
+            match chances.choice(("remove", "repeat", "exchange", "scratch", "scratch")):
+                case "remove":
+                    del frames[at]
+                case "repeat":
+                    frames.insert(other, frames[at])
+                case "exchange":
+                    frames[at], frames[other] = frames[other], frames[at]
+                case "scratch":
+                    kind, payload = frames[at]
+                    damaged = bytearray(payload)
+                    damaged[chances.randrange(4 if kind == b"E" else 0, len(damaged))] ^= 1 << chances.randrange(8)
+                    frames[at] = (kind, bytes(damaged))
+        compare(tmp_path, join(frames), f"several-{number}", key=exported.key, heads=exported.heads)
+
+    for number in range(60):
+        scratch(number)
+
+
+def test_a_log_made_by_hand_from_the_page(tmp_path: Path) -> None:
+    """Written by the Python tests from docs/format.md, read by the Rust verifier: kinds of a later version among it."""
+    log = good_log()
+    verdict = compare(tmp_path, log.export(), "by-hand", key=cv.verifier_key(ORIGIN, raw(key(1))))
+    assert verdict["whole"] and verdict["bodies"]["unknown"] == 1
 
 
 def test_events_removed(exported: Exported, tmp_path: Path) -> None:
