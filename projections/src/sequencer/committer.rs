@@ -15,7 +15,7 @@ use chancery_ledger::store::{LogStore, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::decider::{Group, Outcome, Reply};
-use super::{Receipt, Recorded, Shared, SubmitError};
+use super::{Receipt, Recorded, Shared, StopOnPanic, SubmitError};
 use crate::views::PerView;
 use crate::worker::Worker;
 
@@ -82,6 +82,7 @@ impl Writer {
 
     /// Makes a group durable, if it has events: first its keys, then them.
     fn make_durable(&mut self, group: &Group) -> Result<Option<Arc<Commit>>, String> {
+        let _stops = StopOnPanic(self.shared.clone());
         if group.has_new_keys {
             self.secrets.sync().map_err(|error| error.to_string())?;
         }

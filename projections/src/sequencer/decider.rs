@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
-use super::{Job, Message, Receipt, Request, Shared, SubmitError, admit, answer};
+use super::{Job, Message, Receipt, Request, Shared, StopOnPanic, SubmitError, admit, answer};
 use crate::command::Command;
 use crate::context::{Clock, Context, ContextError, Random};
 use crate::decide::{Answer, Decision, Stop, decide};
@@ -275,6 +275,7 @@ impl Decider {
     fn take(&mut self, job: Job) {
         self.shared.room.add_permits(1);
         let Job { request, reply, span } = job;
+        let _stops = StopOnPanic(self.shared.clone());
         let _in_span = span.enter();
         match self.outcome(&request) {
             Ok(outcome) => self.replies.push(Reply { to: reply, outcome }),

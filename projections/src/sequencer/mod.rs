@@ -382,6 +382,17 @@ impl Drop for EndOfThread {
     }
 }
 
+/// Stops writing before a panic takes the commands that its owner holds, so that whoever is told so finds it so.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop(STOPPED_UNEXPECTEDLY);
+        }
+    }
+}
+
 /// What goes to the decider.
 enum Message {
     Job(Box<Job>),

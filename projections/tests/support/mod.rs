@@ -2,6 +2,7 @@
 //! a log in memory that can be told to wait, to fail and to panic.
 
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
