@@ -13,6 +13,7 @@ use chancery_projections::engine::Engine;
 use chancery_projections::origin::{self, Origin};
 use chancery_projections::rows::store::ViewSnapshot;
 use chancery_projections::sequencer::{self, Receipt, Sequencer};
+use chancery_projections::view::Held;
 use chancery_projections::views::{View, Views};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -27,11 +28,12 @@ use crate::request::Request;
 
 /// The application.
 pub struct App {
-    engine: Engine,
+    engine: Arc<Engine>,
     config: Config,
     metrics: Metrics,
     refusals: Refusals,
     streams: Arc<Semaphore>,
+    long_readings: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
 }
@@ -53,15 +55,25 @@ impl App {
     /// The application over a running engine.
     #[must_use]
     pub fn new(
-        engine: Engine, config: Config, metrics: Metrics, refusals: Refusals, stopping: watch::Receiver<bool>,
+        engine: Arc<Engine>, config: Config, metrics: Metrics, refusals: Refusals, stopping: watch::Receiver<bool>,
     ) -> Self {
         let secrets = engine.secrets();
-        Self { engine, config, metrics, refusals, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stopping, secrets }
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self {
+            engine,
+            config,
+            metrics,
+            refusals,
+            streams,
+            long_readings: Arc::new(Semaphore::new(1)),
+            stopping,
+            secrets,
+        }
     }
 
     /// The engine.
     #[must_use]
-    pub const fn engine(&self) -> &Engine {
+    pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
@@ -93,6 +105,12 @@ impl App {
     #[must_use]
     pub const fn streams(&self) -> &Arc<Semaphore> {
         &self.streams
+    }
+
+    /// The one place for what reads a whole view or log.
+    #[must_use]
+    pub const fn long_readings(&self) -> &Arc<Semaphore> {
+        &self.long_readings
     }
 
     /// Turns true when the daemon is told to stop.
@@ -127,6 +145,14 @@ impl App {
             }
             refused.why.problem()
         })
+    }
+
+    /// Whether a principal that was let in before still would be.
+    ///
+    /// # Errors
+    /// Those of reading the view.
+    pub async fn still_lets_in(&self, principal: &Principal) -> Result<bool, Problem> {
+        Ok(principal.is_still_good(&self.view(View::Identity).await?, self.now())?)
     }
 
     /// What goes with a request's command: `Idempotency-Key`, `If-Match`, its correlation, and, if events are to say
@@ -182,6 +208,16 @@ impl App {
     pub async fn view(&self, view: View) -> Result<ViewSnapshot, Problem> {
         let known = self.sequencer().acknowledged();
         Ok(self.views().read(view, known, Duration::from_secs(VIEW_PATIENCE_SECS)).await?)
+    }
+
+    /// The views that say what there is, held still at one event: the newest that its caller may know, or a past one.
+    ///
+    /// # Errors
+    /// [`Problem::Lagging`] when one does not get there in time.
+    pub async fn held(&self, as_of: Option<Seq>) -> Result<Held, Problem> {
+        let identity = self.view(View::Identity).await?;
+        let (token, execution) = (self.view(View::Token).await?, self.view(View::Execution).await?);
+        Ok(Held::new(identity, token, execution, as_of)?)
     }
 }
 

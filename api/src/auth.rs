@@ -109,6 +109,17 @@ impl Principal {
         Ok(self)
     }
 
+    /// Whether its credential and its tenant would let it in now.
+    ///
+    /// # Errors
+    /// [`RowsError`] when the view cannot be read.
+    pub fn is_still_good(&self, identity: &dyn Rows, now: Micros) -> Result<bool, RowsError> {
+        let credential = CREDENTIALS.get(identity, self.credential.credential)?;
+        let home = TENANTS.get(identity, self.home.tenant)?;
+        Ok(credential.is_some_and(|credential| credential.dead(now).is_none())
+            && home.is_some_and(|home| home.standing == Standing::Active))
+    }
+
     /// Who sends its commands.
     #[must_use]
     pub fn caller(&self) -> Caller {

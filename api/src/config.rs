@@ -113,7 +113,7 @@ options! {
         /// How the daemon's own log on standard error looks: `text` or `json`
         log_format: LogFormat = LogFormat::Text, "CHANCERY_LOG_FORMAT" "FORMAT";
         /// What the daemon's own log tells, in the syntax of `tracing`: a level, or a level for each module
-        log: String = "info".to_owned(), "CHANCERY_LOG" "FILTER";
+        log: String = "info,fjall=warn,lsm_tree=warn".to_owned(), "CHANCERY_LOG" "FILTER";
     }
     without {
         /// File that receives the first credentials as JSON, mode 0600, on the first start

@@ -1,15 +1,20 @@
 //! `chanceryd`: the daemon, its native HTTP API and its dialects.
 //!
-//! A request goes through `server` (bounds, request id, metrics), `router` (which handler), and a handler in
-//! `native` or [`dialect`], which authenticates ([`auth`]), parses, asks [`app::App`] and renders. Nothing is
+//! A request goes through [`server`] (bounds, request id, metrics), [`router`] (which handler), and a handler in
+//! [`native`] or [`dialect`], which authenticates ([`auth`]), parses, asks [`app::App`] and renders. Nothing is
 //! decided here: that is `chancery_projections`'s.
 
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod daemon;
 pub mod dialect;
 pub mod limits;
+pub mod native;
 pub mod observability;
 pub mod problem;
 pub mod request;
 pub mod response;
+pub mod router;
+pub mod server;
+pub mod tls;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `chanceryd`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chancery_api::daemon::main()
+}

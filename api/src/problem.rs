@@ -6,9 +6,11 @@ use chancery_ledger::event::ReadError;
 use chancery_ledger::ids::Seq;
 use chancery_ledger::store::StoreError;
 use chancery_projections::context::ContextError;
+use chancery_projections::event_view::EventViewError;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Recorded, SubmitError};
+use chancery_projections::view::ViewError;
 use chancery_projections::views::Lagging;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
@@ -136,6 +138,32 @@ impl From<StoreError> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         Self::Unreadable(error.into())
+    }
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Rows(error) => error.into(),
+            ViewError::Context(error) => error.into(),
+            ViewError::Cursor => Self::Parameter {
+                parameter: "cursor".to_owned(),
+                why: "is not one that a page of this list in this order gave".to_owned(),
+            },
+        }
+    }
+}
+
+impl From<EventViewError> for Problem {
+    fn from(error: EventViewError) -> Self {
+        match error {
+            EventViewError::Read(error) => error.into(),
+            EventViewError::Context(error) => error.into(),
+            EventViewError::Json(error) => {
+                tracing::error!(%error, "an event cannot be rendered");
+                Self::Internal
+            }
+        }
     }
 }
 
@@ -350,6 +378,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::OrganisationDeleted
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
+        | Rejection::LimitReached { .. }
         | Rejection::KeyInUse => StatusCode::CONFLICT,
     }
 }
@@ -366,6 +395,7 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
             object([("expected", expected.0.into()), ("actual", actual.0.into())])
         }
         Rejection::IdempotencyConflict { original } => object([("original", original.0.into())]),
+        Rejection::LimitReached { limit, max } => object([("limit", (*limit).into()), ("max", (*max).into())]),
         Rejection::HandleTaken { namespace } => object([("namespace", namespace.clone().into())]),
         Rejection::AgentNotUsable { why } => object([("why", (*why).into())]),
         Rejection::MissionEnded { state } => object([("state", (*state).into())]),

@@ -115,7 +115,6 @@ impl Request {
     }
 
     /// The body, to be read piece by piece.
-    #[must_use]
     pub fn into_body(self) -> Incoming {
         self.body
     }

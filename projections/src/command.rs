@@ -45,8 +45,19 @@ macro_rules! commands {
             /// serde_json's, when the parameters are not those of the command.
             #[must_use]
             pub fn parse(name: &str, params: &str) -> Option<Result<Self, serde_json::Error>> {
+                let mut params = serde_json::Deserializer::from_str(params);
+                let read = Self::read(name, &mut params)?;
+                Some(read.and_then(|command| params.end().map(|()| command)))
+            }
+
+            /// Reads a command of that name from its parameters in any format; `None` when there is no such command.
+            ///
+            /// # Errors
+            /// The format's, when the parameters are not those of the command.
+            #[must_use]
+            pub fn read<'de, D: serde::Deserializer<'de>>(name: &str, params: D) -> Option<Result<Self, D::Error>> {
                 match name {
-                    $(stringify!($name) => Some(serde_json::from_str::<$name>(params).map(Self::$name)),)*
+                    $(stringify!($name) => Some($name::deserialize(params).map(Self::$name)),)*
                     _ => None,
                 }
             }

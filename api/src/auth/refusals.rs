@@ -58,13 +58,17 @@ pub struct Refusals(mpsc::Sender<Attempt>);
 
 /// Where the daemon picks them up.
 #[derive(Debug)]
-pub struct Waiting(mpsc::Receiver<Attempt>);
+pub struct Waiting {
+    attempts: mpsc::Receiver<Attempt>,
+    windows: Windows,
+    is_over: bool,
+}
 
 /// Both ends.
 #[must_use]
 pub fn channel() -> (Refusals, Waiting) {
     let (sender, receiver) = mpsc::channel(REFUSALS_WAITING);
-    (Refusals(sender), Waiting(receiver))
+    (Refusals(sender), Waiting { attempts: receiver, windows: Windows::default(), is_over: false })
 }
 
 impl Refusals {
@@ -76,29 +80,29 @@ impl Refusals {
 }
 
 impl Waiting {
-    /// Hands over what is to be noted, one at a time, until nobody can refuse any more.
-    pub async fn run(mut self, mut note: impl AsyncFnMut(Note)) {
-        let mut windows = Windows::default();
+    /// What is to be noted next; `None` once nobody can refuse any more and everything was.
+    pub async fn next(&mut self) -> Option<Vec<Note>> {
         loop {
-            let next = match windows.next_end() {
-                Some(end) => tokio::time::timeout_at(end, self.0.recv()).await,
-                None => Ok(self.0.recv().await),
+            if self.is_over {
+                return None;
+            }
+            let next = match self.windows.next_end() {
+                Some(end) => tokio::time::timeout_at(end, self.attempts.recv()).await,
+                None => Ok(self.attempts.recv().await),
             };
+            let mut notes = Vec::new();
             match next {
-                Ok(Some(attempt)) => {
-                    if let Some(single) = windows.count(attempt, Instant::now()) {
-                        note(single).await;
-                    }
+                Ok(Some(attempt)) => notes.extend(self.windows.count(attempt, Instant::now())),
+                Ok(None) => {
+                    self.is_over = true;
+                    return Some(self.windows.close_all());
                 }
-                Ok(None) => break,
                 Err(_) => {}
             }
-            for counted in windows.close(Instant::now()) {
-                note(counted).await;
+            notes.extend(self.windows.close(Instant::now()));
+            if !notes.is_empty() {
+                return Some(notes);
             }
-        }
-        for counted in windows.close_all() {
-            note(counted).await;
         }
     }
 }
@@ -133,7 +137,7 @@ impl Windows {
         None
     }
 
-    /// When the first window ends; looked for only while there are few, as their ends are what wakes the task.
+    /// When the first window ends.
     fn next_end(&self) -> Option<Instant> {
         self.clients.values().map(|window| window.end).min()
     }
@@ -179,6 +183,27 @@ mod tests {
         let counted = windows.close(start + WINDOW);
         assert_eq!(counted.iter().map(|note| note.count).collect::<Vec<_>>(), [15]);
         assert!(windows.count(attempt(1), start + WINDOW).is_some(), "a new minute begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_counted_is_noted_when_the_minute_or_everything_is_over() {
+        let (refusals, mut waiting) = channel();
+        let counts =
+            |notes: Option<Vec<Note>>| notes.map(|notes| notes.iter().map(|note| note.count).collect::<Vec<_>>());
+        for _ in 0..12 {
+            assert!(refusals.note(attempt(1)));
+        }
+        for _ in 0..10 {
+            assert_eq!(counts(waiting.next().await), Some(vec![1]));
+        }
+        assert_eq!(counts(waiting.next().await), Some(vec![2]), "time runs to the end of the minute by itself");
+        (0..11).for_each(|_| assert!(refusals.note(attempt(1))));
+        drop(refusals);
+        for _ in 0..10 {
+            assert_eq!(counts(waiting.next().await), Some(vec![1]));
+        }
+        assert_eq!(counts(waiting.next().await), Some(vec![1]), "the eleventh, as the end has come");
+        assert_eq!(waiting.next().await, None);
     }
 
     #[test]

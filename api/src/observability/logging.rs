@@ -1,5 +1,7 @@
 //! The daemon's own log, on standard error: text for people or JSON for programs. It never holds a secret.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -14,7 +16,10 @@ pub fn start(config: &Config) -> Result<(), ConfigError> {
         option: "log",
         why: "is no filter; for example `info` or `warn,chancery_api=debug`",
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match config.log_format {
         LogFormat::Text => builder.finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),

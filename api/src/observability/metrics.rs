@@ -1,9 +1,10 @@
 //! What is measured, for Prometheus at `/metrics`.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chancery_projections::sequencer::{Counts, Status};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -31,6 +32,7 @@ pub struct Metrics {
 
 /// What is asked for when the metrics are read.
 struct Gauges {
+    sequencer: [Counter; 6],
     queue: Gauge,
     stopped: Gauge,
     events: Gauge<u64, AtomicU64>,
@@ -64,12 +66,8 @@ struct ViewLabels {
 /// How the daemon stands at the moment its metrics are read.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// Commands that wait to be decided.
-    pub queue: u64,
-    /// Whether writes have stopped for good.
-    pub stopped: bool,
-    /// Events in the log.
-    pub events: u64,
+    /// How writing goes.
+    pub status: Status,
     /// Bytes of the log on disk, where that could be found out.
     pub log_bytes: Option<u64>,
     /// Each view, the events it lacks, and its bytes on disk.
@@ -98,6 +96,7 @@ impl Metrics {
             connections_refused: Counter::default(),
             streams: Gauge::default(),
             gauges: Gauges {
+                sequencer: Default::default(),
                 queue: Gauge::default(),
                 stopped: Gauge::default(),
                 events: Gauge::default(),
@@ -124,6 +123,17 @@ impl Metrics {
         );
         registry.register("event_streams", "Live event streams open", metrics.streams.clone());
         let gauges = &metrics.gauges;
+        let sequencer = [
+            ("commands_answered", "Commands that the sequencer answered"),
+            ("commands_refused", "Of these, refused"),
+            ("commands_replayed", "Of these, answers given again under an idempotency key"),
+            ("events_recorded", "Events recorded since the start"),
+            ("commits", "Commits since the start; events_recorded by commits is their size"),
+            ("commit_microseconds", "Time spent in commits; by commits it is their latency"),
+        ];
+        for ((name, help), counter) in sequencer.into_iter().zip(&gauges.sequencer) {
+            registry.register(name, help, counter.clone());
+        }
         registry.register("commands_waiting", "Commands that wait to be decided", gauges.queue.clone());
         registry.register("writes_stopped", "1 when writes have stopped for good", gauges.stopped.clone());
         registry.register("log_events", "Events in the log", gauges.events.clone());
@@ -155,9 +165,16 @@ impl Metrics {
     /// When a label cannot be written.
     pub fn render(&self, standing: &Standing) -> Result<String, fmt::Error> {
         let gauges = &self.gauges;
-        gauges.queue.set(i64::try_from(standing.queue).unwrap_or(i64::MAX));
-        gauges.stopped.set(i64::from(standing.stopped));
-        gauges.events.set(standing.events);
+        let Status { waiting, durable, stopped, counts, .. } = &standing.status;
+        let Counts { commands, refused, replayed, events, commits, commit_micros } = *counts;
+        for (counter, count) in
+            gauges.sequencer.iter().zip([commands, refused, replayed, events, commits, commit_micros])
+        {
+            counter.inner().store(count, Ordering::Relaxed);
+        }
+        gauges.queue.set(i64::try_from(*waiting).unwrap_or(i64::MAX));
+        gauges.stopped.set(i64::from(stopped.is_some()));
+        gauges.events.set(durable.0);
         if let Some(bytes) = standing.log_bytes {
             gauges.log_bytes.set(bytes);
         }

@@ -1,0 +1,212 @@
+//! Start and orderly stop.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chancery_ledger::actor::Actor;
+use chancery_projections::bootstrap::FirstStart;
+use chancery_projections::context::Caller;
+use chancery_projections::engine::{Engine, EngineConfig, OpenError};
+use chancery_projections::identity::state::LEDGER;
+use chancery_projections::origin::Origin;
+use chancery_projections::sequencer::{Request, SubmitError};
+use chancery_projections::views::View;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::auth::refusals::{self, Note};
+use crate::config::{Config, ConfigError};
+use crate::observability::logging;
+use crate::observability::metrics::Metrics;
+use crate::server::Server;
+use crate::tls::{self, TlsError};
+
+/// The daemon cannot run. Each message says what to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// It is set up wrongly.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// It cannot listen.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data directory cannot be opened.
+    #[error(transparent)]
+    Open(Box<OpenError>),
+    /// The system refused something.
+    #[error("the system refused what the daemon needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs the daemon until it is told to stop.
+#[must_use]
+pub fn main() -> ExitCode {
+    let config = match Config::load(std::env::args_os()) {
+        Ok(config) => config,
+        // Help and version are answers, not errors; clap knows which goes where.
+        Err(ConfigError::Flags(error)) => error.exit(),
+        Err(error) => return failed(&error.into()),
+    };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &DaemonError) -> ExitCode {
+    eprintln!("chanceryd: {error}");
+    ExitCode::FAILURE
+}
+
+fn run(config: Config) -> Result<(), DaemonError> {
+    logging::start(&config)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), DaemonError> {
+    // Signals are heard from here on, so that one that comes while the log opens is not lost.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let acceptor = match (&config.tls_cert, &config.tls_key) {
+        (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
+        _ => None,
+    };
+    let listen = |source| DaemonError::Listen { address: config.listen, source };
+    let server = Server::bind(config.listen, acceptor).await.map_err(listen)?;
+    let address = server.local_addr().map_err(listen)?;
+    let url = format!("{}://{address}", if config.is_tls() { "https" } else { "http" });
+
+    let engine = open(&config, &url).await?;
+    tracing::info!(origin = engine.origin(), events = engine.log().size().0, data_dir = %config.data_dir.display(), "the ledger is open");
+    let (stop, stopping) = watch::channel(false);
+    let (refusals, waiting) = refusals::channel();
+    let noting = tokio::spawn(note_refusals(engine.clone(), config.record_origin, waiting));
+    let app = Arc::new(App::new(engine.clone(), config, Metrics::new(), refusals, stopping.clone()));
+    println!("chanceryd ready {url}");
+    io::stdout().flush()?;
+
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way end, then everything is made durable");
+        stop.send_replace(true);
+    };
+    tokio::join!(server.run(app.clone(), stopping), told);
+    // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
+    // a log-in any more, and the last counts are noted.
+    drop(app);
+    if let Err(error) = noting.await {
+        tracing::error!(%error, "refused log-ins may not have been noted");
+    }
+    tokio::task::spawn_blocking(move || engine.stop()).await.map_err(io::Error::other)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens the data directory; on the first start, hands the first credentials over before anything depends on them.
+async fn open(config: &Config, url: &str) -> Result<Arc<Engine>, DaemonError> {
+    let mut engine = EngineConfig::new(&config.data_dir);
+    engine.origin = config.origin.clone();
+    engine.passphrase = config.passphrase.clone();
+    let (file, url) = (config.bootstrap_file.clone(), url.to_owned());
+    engine.on_first_start = Some(Box::new(move |first: &FirstStart| match file {
+        Some(file) => write_bootstrap_file(&file, first),
+        None => print_first_steps(first, &url),
+    }));
+    let opened = tokio::task::spawn_blocking(move || Engine::open(engine)).await.map_err(io::Error::other)?;
+    let (engine, _) = opened.map_err(|error| DaemonError::Open(Box::new(error)))?;
+    Ok(Arc::new(engine))
+}
+
+/// Writes the first credentials for scripts, readable by their owner alone, in one piece or not at all.
+fn write_bootstrap_file(file: &Path, first: &FirstStart) -> io::Result<()> {
+    let json = serde_json::json!({
+        "tenant": first.tenant,
+        "admin_key": *first.admin_key,
+        "orgkernel": { "token": *first.orgkernel_token },
+    });
+    let unfinished = with_suffix(file, ".unfinished");
+    // One that a start cut short has left.
+    std::fs::remove_file(&unfinished).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    let mut writing = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    writeln!(writing, "{json}")?;
+    writing.sync_all()?;
+    std::fs::rename(&unfinished, file)?;
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir)?.sync_all()
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Tells a newcomer what comes next. Standard output stays with the one line that scripts wait for.
+fn print_first_steps(first: &FirstStart, url: &str) -> io::Result<()> {
+    let FirstStart { tenant, admin_key, orgkernel_token } = first;
+    let mut out = io::stderr().lock();
+    writeln!(
+        out,
+        "\nThis is a new ledger. Its first keys are shown this once; the log holds only their hashes.\n\n  \
+           tenant            {tenant}\n  \
+           admin key         {admin}\n  \
+           OrgKernel token   {orgkernel}   (base URL {url}/orgkernel)\n\n\
+         Register an agent and see it in the log:\n\n  \
+           export CHANCERY_KEY={admin}\n  \
+           curl -H \"Authorization: Bearer $CHANCERY_KEY\" {url}/v1/commands \\\n    \
+             -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"command\":\"RegisterAgent\",\"params\":{{\"name\":\"ada\",\"key\":\"make\"}}}}'\n  \
+           curl -H \"Authorization: Bearer $CHANCERY_KEY\" {url}/v1/events\n\n\
+         GET /openapi.json describes everything else.\n",
+        admin = **admin_key,
+        orgkernel = **orgkernel_token,
+    )?;
+    out.flush()
+}
+
+/// Puts refused log-ins into the log, as the daemon itself.
+async fn note_refusals(engine: Arc<Engine>, record_origin: bool, mut waiting: refusals::Waiting) {
+    while let Some(notes) = waiting.next().await {
+        for note in notes {
+            if let Err(error) = note_refusal(&engine, record_origin, note).await {
+                tracing::warn!(%error, "a refused log-in could not be noted");
+            }
+        }
+    }
+}
+
+async fn note_refusal(engine: &Engine, record_origin: bool, note: Note) -> Result<(), SubmitError> {
+    let tenant = match note.refused.credential {
+        Some((tenant, _)) => Some(tenant),
+        // Nobody's credential concerns who runs the ledger.
+        None => {
+            let identity = engine.views().get(View::Identity).store.snapshot();
+            let ledger = LEDGER.get(&identity, ());
+            ledger.map_err(|error| SubmitError::Unavailable { why: error.to_string() })?.and_then(|ledger| ledger.root)
+        }
+    };
+    let Some(tenant) = tenant else { return Ok(()) };
+    let mut request = Request::new(tenant, Caller { tenant, actor: Actor::system() }, note.command());
+    let peer = note.peer.filter(|_| record_origin);
+    request.origin = peer.map(|peer| Origin { ip: peer.to_string(), user_agent: None });
+    engine.sequencer().submit_when_free(request).await?.await.map(drop)
+}

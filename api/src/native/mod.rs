@@ -1,0 +1,13 @@
+//! The native API: one module for each sort of question, each operation a constant that router and OpenAPI read.
+
+pub mod admin;
+pub mod batch;
+pub mod call;
+pub mod commands;
+pub mod events;
+pub mod openapi;
+pub mod operation;
+pub mod proofs;
+pub mod result;
+pub mod stream;
+pub mod views;
