@@ -6,7 +6,8 @@
 //! the name is the associated data, so no secret can stand in for another.
 //!
 //! A secret never changes: it is put once, and perhaps destroyed. A destroyed secret is gone for every reader, for
-//! good; its encrypted bytes leave the disk as fjall rewrites its files.
+//! good, and its name keeps an empty value, so that no other secret can take the name and what is encrypted for an
+//! erased thing later is erased as well; its encrypted bytes leave the disk as fjall rewrites its files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -98,6 +99,12 @@ pub trait Secrets: Send + Sync {
     /// # Errors
     /// [`KeystoreError`] when it cannot be told.
     fn secret(&self, name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError>;
+
+    /// Whether there was a secret of this name that was destroyed.
+    ///
+    /// # Errors
+    /// [`KeystoreError`] when it cannot be told.
+    fn is_destroyed(&self, name: &SecretName) -> Result<bool, KeystoreError>;
 }
 
 /// The keystore failed. Each message says what to do.
@@ -142,6 +149,12 @@ pub enum KeystoreError {
     /// A secret was put under a name that has another. Nothing was written: replacing it would erase.
     #[error("{name} exists and is another; it was not replaced")]
     Exists {
+        /// Which.
+        name: SecretName,
+    },
+    /// A secret was put under a name whose secret was destroyed. Nothing was written.
+    #[error("{name} was destroyed, for good; it was not put anew")]
+    Destroyed {
         /// Which.
         name: SecretName,
     },
@@ -209,7 +222,8 @@ impl Keystore {
     /// nothing.
     ///
     /// # Errors
-    /// [`KeystoreError::Exists`] when a name has another secret; [`KeystoreError::Storage`].
+    /// [`KeystoreError::Exists`] when a name has another secret, [`KeystoreError::Destroyed`] when it had one;
+    /// [`KeystoreError::Storage`].
     pub fn put(&self, secrets: &[NewSecret]) -> Result<(), KeystoreError> {
         let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
         let mut batch = self.db.batch();
@@ -223,6 +237,7 @@ impl Keystore {
             match before {
                 Some(before) if bool::from(before.ct_eq(&*secret.secret)) => {}
                 Some(_) => return Err(KeystoreError::Exists { name }),
+                None if self.is_destroyed(&name)? => return Err(KeystoreError::Destroyed { name }),
                 None => {
                     let key = name.to_bytes();
                     let value = wrap(&self.wrapping, &key, &secret.secret)?;
@@ -260,10 +275,10 @@ impl Keystore {
     /// [`KeystoreError::Storage`]: it may be there again after a restart, and must be destroyed again.
     pub fn destroy(&self, name: &SecretName) -> Result<bool, KeystoreError> {
         let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
-        let existed = self.secrets.contains_key(name.to_bytes())?;
+        let existed = self.secrets.get(name.to_bytes())?.is_some_and(|stored| !stored.is_empty());
         self.cache.remove(name);
         if existed {
-            self.secrets.remove(name.to_bytes())?;
+            self.secrets.insert(name.to_bytes(), [])?;
             self.db.persist(PersistMode::SyncAll)?;
         }
         Ok(existed)
@@ -271,7 +286,7 @@ impl Keystore {
 
     fn read(&self, name: &SecretName) -> Result<Option<Secret>, KeystoreError> {
         let key = name.to_bytes();
-        let Some(stored) = self.secrets.get(&key)? else { return Ok(None) };
+        let Some(stored) = self.secrets.get(&key)?.filter(|stored| !stored.is_empty()) else { return Ok(None) };
         unwrap(&self.wrapping, &key, &stored).map(Some).ok_or(KeystoreError::Damaged { name: *name })
     }
 }
@@ -287,6 +302,10 @@ impl Secrets for Keystore {
             self.cache.insert(*name, Arc::new(secret.clone()));
         }
         Ok(secret)
+    }
+
+    fn is_destroyed(&self, name: &SecretName) -> Result<bool, KeystoreError> {
+        Ok(self.secrets.get(name.to_bytes())?.is_some_and(|stored| stored.is_empty()))
     }
 }
 
@@ -444,6 +463,10 @@ mod tests {
         drop(keystore);
         let keystore = Keystore::open(&dir(&data)).unwrap();
         assert_eq!((read(&keystore, 1), read(&keystore, 2)), (None, Some(12)));
+        assert_eq!([1, 2, 3].map(|n| keystore.is_destroyed(&name(n)).unwrap()), [true, false, false]);
+        let again = keystore.put(&[new(3, 13), new(1, 11)]);
+        assert!(matches!(again, Err(KeystoreError::Destroyed { .. })), "{again:?}");
+        assert_eq!([1, 3].map(|n| read(&keystore, n)), [None, None]);
     }
 
     #[test]
@@ -563,13 +586,21 @@ mod tests {
             let data = tempfile::tempdir().unwrap();
             let mut keystore = Keystore::open(&dir(&data)).unwrap();
             let mut model = std::collections::BTreeMap::new();
+            let mut destroyed = std::collections::BTreeSet::new();
             for op in ops {
                 match op {
                     Op::Put(n, fill) => {
                         let put = keystore.put(&[new(n, fill)]);
-                        prop_assert_eq!(put.is_ok(), *model.entry(n).or_insert(fill) == fill);
+                        let fits = !destroyed.contains(&n) && *model.entry(n).or_insert(fill) == fill;
+                        prop_assert_eq!(put.is_ok(), fits);
                     }
-                    Op::Destroy(n) => prop_assert_eq!(keystore.destroy(&name(n)).unwrap(), model.remove(&n).is_some()),
+                    Op::Destroy(n) => {
+                        let existed = model.remove(&n).is_some();
+                        prop_assert_eq!(keystore.destroy(&name(n)).unwrap(), existed);
+                        if existed {
+                            destroyed.insert(n);
+                        }
+                    }
                     Op::Sync => keystore.sync().unwrap(),
                     Op::Reopen => {
                         drop(keystore);
@@ -578,6 +609,7 @@ mod tests {
                 }
                 for n in 0..8 {
                     prop_assert_eq!(read(&keystore, n), model.get(&n).copied());
+                    prop_assert_eq!(keystore.is_destroyed(&name(n)).unwrap(), destroyed.contains(&n));
                 }
             }
         }

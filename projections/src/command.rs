@@ -323,7 +323,7 @@ pub enum KeyChoice {
     Bring(String),
 }
 
-/// See [`Command::UpdateAgent`]. What is absent stays; `null` takes away.
+/// See [`Command::UpdateAgent`]. What is absent stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateAgent {
@@ -332,9 +332,9 @@ pub struct UpdateAgent {
     /// Its new name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Its new version.
-    #[serde(default)]
-    pub semver: Option<String>,
+    /// Its new version; `null` takes it away.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub semver: Option<Option<String>>,
     /// What it can do now.
     #[serde(default)]
     pub capabilities: Option<Vec<String>>,
@@ -344,6 +344,11 @@ pub struct UpdateAgent {
     /// The whole profile as it is to be.
     #[serde(default)]
     pub profile: Option<AgentProfile>,
+}
+
+/// Tells `null` from what is absent.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// See [`Command::SuspendAgent`].

@@ -3,7 +3,7 @@
 use chancery_ledger::actor::Actor;
 use chancery_ledger::body::Kind;
 use chancery_ledger::body::field::Signature;
-use chancery_ledger::codec;
+use chancery_ledger::codec::{self, CodecError};
 use chancery_ledger::ids::{Subject, TenantId, ThingId, uuid_v7};
 use chancery_ledger::keys::SigningKey;
 use chancery_ledger::keystore::{KeystoreError, NewSecret, SecretName, Secrets};
@@ -63,6 +63,12 @@ pub enum ContextError {
     /// The keystore failed.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
+    /// A value is larger than an event may be: the caller's to mend.
+    #[error("a value takes more than the {max} bytes an event may have")]
+    TooLarge {
+        /// The most an event may have.
+        max: usize,
+    },
     /// An encrypted field cannot be read or written.
     #[error("an encrypted field is unusable: {0}")]
     Field(String),
@@ -141,14 +147,19 @@ impl<'a> Context<'a> {
         Ok(bytes)
     }
 
-    /// Encrypts a field of an event under the data key of a thing, making the key if the thing has none yet.
+    /// Encrypts a field of an event under the data key of a thing, making the key if the thing has none yet. What is
+    /// encrypted for a thing that was erased is erased at once.
     ///
     /// # Errors
     /// [`ContextError`] when randomness or keystore fail, or the value is larger than a field may be.
     pub fn encrypt<T: Serialize>(
         &mut self, kind: Kind, field: &str, owner: Subject, value: &T,
     ) -> Result<Encrypted, ContextError> {
-        let plain = Zeroizing::new(codec::encode(value).map_err(|error| ContextError::Field(error.to_string()))?);
+        let plain = codec::encode(value).map_err(|error| match error {
+            CodecError::TooLarge { max, .. } => ContextError::TooLarge { max },
+            error => ContextError::Field(error.to_string()),
+        })?;
+        let plain = Zeroizing::new(plain);
         let key = self.data_key(owner)?;
         let nonce = self.random()?;
         let place = FieldContext { tenant: self.tenant, kind: kind.code(), version: kind.version(), field };
@@ -203,7 +214,11 @@ impl<'a> Context<'a> {
             return Ok(key);
         }
         let key = self.secret()?;
-        self.keep(name, key.clone());
+        // A destroyed key is never made anew, or what it encrypted would look damaged instead of erased: this one is
+        // used once and forgotten.
+        if !self.secrets.is_destroyed(&name)? {
+            self.keep(name, key.clone());
+        }
         Ok(key)
     }
 

@@ -58,8 +58,17 @@ pub enum Stop {
     #[error(transparent)]
     Rows(#[from] RowsError),
     /// Keys or randomness were not to be had: the caller may try again.
-    #[error(transparent)]
-    Context(#[from] ContextError),
+    #[error("{0}")]
+    Context(#[source] ContextError),
+}
+
+impl From<ContextError> for Stop {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::TooLarge { max } => Rejection::LimitReached { limit: "bytes in one event", max }.into(),
+            error => Self::Context(error),
+        }
+    }
 }
 
 /// What one decider function gives.

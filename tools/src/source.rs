@@ -92,4 +92,8 @@ impl Secrets for NoSecrets {
     fn secret(&self, _: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError> {
         Ok(None)
     }
+
+    fn is_destroyed(&self, _: &SecretName) -> Result<bool, KeystoreError> {
+        Ok(true)
+    }
 }

@@ -472,6 +472,10 @@ impl Secrets for WithNew<'_> {
             None => self.base.secret(name),
         }
     }
+
+    fn is_destroyed(&self, name: &SecretName) -> Result<bool, KeystoreError> {
+        self.base.is_destroyed(name)
+    }
 }
 
 impl Shared {

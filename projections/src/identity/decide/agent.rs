@@ -153,8 +153,8 @@ pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -
         check_len("name", name, 1, 256)?;
         changes.insert("name".into(), json(name));
     }
-    if let Some(semver) = command.semver.as_ref().filter(|semver| Some(*semver) != agent.semver.as_ref()) {
-        check_len("semver", semver, 1, 64)?;
+    if let Some(semver) = command.semver.as_ref().filter(|semver| **semver != agent.semver) {
+        check_optional("semver", semver.as_deref(), 64)?;
         changes.insert("semver".into(), json(semver));
     }
     if let Some(capabilities) = command.capabilities.as_ref().filter(|list| **list != agent.capabilities) {

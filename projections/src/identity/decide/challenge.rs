@@ -53,21 +53,22 @@ pub fn answer(state: &State<'_>, command: &AnswerChallenge, ctx: &mut Context<'_
         .get(state.identity, command.challenge)?
         .filter(|it| it.tenant == ctx.tenant() && it.answered.is_none() && ctx.now() <= it.expires)
         .ok_or(Rejection::ChallengeDead)?;
-    let signature = hex::decode(&command.signature).unwrap_or_default();
-    let why = fault(state, command, &challenge, &signature, ctx)?;
+    let signature = hex::decode(&command.signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+    let why = fault(state, command, &challenge, signature.as_ref(), ctx)?;
     let event = ChallengeAnswered {
         challenge: challenge.challenge,
         about: challenge.about,
         passed: why.is_none(),
         why: why.map(str::to_owned),
-        evidence: Some(signature),
+        evidence: signature.map(|signature| signature.to_vec()),
     };
     Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
 }
 
 /// What is wrong with an answer, in the order of contracts/orgkernel.md section 5.
 fn fault(
-    state: &State<'_>, command: &AnswerChallenge, challenge: &Challenge, signature: &[u8], ctx: &Context<'_>,
+    state: &State<'_>, command: &AnswerChallenge, challenge: &Challenge, signature: Option<&[u8; 64]>,
+    ctx: &Context<'_>,
 ) -> Result<Option<&'static str>, Stop> {
     if command.agent != challenge.about {
         return Ok(Some("agent_mismatch"));
@@ -78,7 +79,7 @@ fn fault(
     let Ok(public) = agent::parse_public("public_key", &command.public_key) else {
         return Ok(Some("signature_wrong"));
     };
-    let Ok(signature) = <&[u8; 64]>::try_from(signature) else { return Ok(Some("signature_wrong")) };
+    let Some(signature) = signature else { return Ok(Some("signature_wrong")) };
     if !public.verify(challenge.nonce.as_bytes(), signature) {
         return Ok(Some("signature_wrong"));
     }

@@ -4,7 +4,7 @@ use chancery_ledger::actor::Principal;
 use chancery_ledger::body::identity::{AuthenticationFailed, CredentialRevoked};
 use chancery_ledger::ids::{CredentialId, TenantId};
 
-use super::tenant::api_key;
+use super::tenant::{self, api_key};
 use crate::command::{CreateApiKey, NoteAuthentication, RevokeApiKey};
 use crate::context::Context;
 use crate::decide::{Decided, State, Stop, check_len};
@@ -28,7 +28,7 @@ pub fn find(state: &State<'_>, tenant: TenantId, id: CredentialId) -> Result<Cre
 /// Decides [`CreateApiKey`]: a key of the caller's own principal, with nothing the caller does not hold itself.
 ///
 /// # Errors
-/// [`Rejection::ScopeNotHeld`], [`Rejection::ScopeUnknown`], [`Rejection::Invalid`].
+/// [`Rejection::ScopeNotHeld`], [`Rejection::ScopeUnknown`], [`Rejection::NotRoot`], [`Rejection::Invalid`].
 pub fn create_api_key(state: &State<'_>, command: &CreateApiKey, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_len("name", &command.name, 1, 128)?;
     if command.scopes.is_empty() {
@@ -56,6 +56,9 @@ pub fn create_api_key(state: &State<'_>, command: &CreateApiKey, ctx: &mut Conte
     }
     if command.expires.is_some_and(|expires| expires <= ctx.now()) {
         return Err(Rejection::Invalid { field: "expires", why: "must lie in the future".into() }.into());
+    }
+    if scopes.iter().any(|scope| scope.is_root_only()) && !tenant::find(state, ctx.tenant())?.root {
+        return Err(Rejection::NotRoot.into());
     }
     let principal = match ctx.caller().actor.credential {
         Some(id) => {

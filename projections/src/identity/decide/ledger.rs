@@ -2,6 +2,7 @@
 
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded, SigningKeyRetired};
 use chancery_ledger::ids::TenantId;
+use chancery_ledger::keys::PublicKey;
 
 use super::tenant;
 use crate::command::RotateSigningKey;
@@ -15,12 +16,16 @@ use crate::rows::RowsError;
 /// the old key, and every later one by the new.
 ///
 /// # Errors
-/// [`Rejection::NotRoot`], [`Rejection::KeyInUse`].
+/// [`Rejection::NotRoot`], [`Rejection::Invalid`], [`Rejection::KeyInUse`].
 pub fn rotate(state: &State<'_>, command: &RotateSigningKey, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     if !tenant::find(state, ctx.tenant())?.root {
         return Err(Rejection::NotRoot.into());
     }
     let old = SEALING_KEY.get(state.identity, ())?.ok_or(RowsError::Missing("the sealing key"))?;
+    if PublicKey::from_slice(&command.public).is_none() || command.public == [0; 32] {
+        let why = "must be a key that lies in the key directory; the daemon sets it".into();
+        return Err(Rejection::Invalid { field: "public", why }.into());
+    }
     if old.public == command.public {
         return Err(Rejection::KeyInUse.into());
     }

@@ -135,7 +135,8 @@ pub fn suspend(state: &State<'_>, command: &SuspendTenant, ctx: &mut Context<'_>
             let event = TenantSuspended { tenant: tenant.tenant, reason: command.reason.clone() };
             Ok(Decided::facts(tenant.tenant, vec![event.into()]))
         }
-        Standing::Suspended | Standing::Deleted => Ok(unchanged(tenant)),
+        Standing::Suspended => Ok(unchanged(tenant)),
+        Standing::Deleted => Err(Rejection::NotFound { thing: "tenant" }.into()),
     }
 }
 

@@ -1,0 +1,17 @@
+//! Given a history, when a command comes, then these events and this answer: every rule of the deciders, and what holds
+//! after any history at all. Nothing here touches a disk but the tests of views, and time stands until it is set.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod audit;
+mod challenges;
+mod credentials;
+mod events;
+mod histories;
+mod identity;
+mod missions;
+mod subsets;
+mod tenants;
+mod tokens;
+mod views;
+mod world;
