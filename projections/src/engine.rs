@@ -25,6 +25,8 @@ use crate::worker::{Rebuilt, Worker, WorkerError};
 
 /// Commands that may wait to be decided: at 10,000 a second, a tenth of a second's worth.
 pub const WAITING_MAX: usize = 1024;
+/// Events a view may be behind before deciding waits for it: what they wrote takes some ten megabytes of memory a view.
+const LAG_EVENTS_MAX: u64 = 64 * 1024;
 
 /// What is done with the credentials of a first start before they let anybody in.
 pub type OnFirstStart = Box<dyn FnOnce(&FirstStart) -> std::io::Result<()> + Send>;
@@ -209,6 +211,7 @@ impl Engine {
             views: views.clone(),
             workers: workers.clone(),
             waiting_max: config.waiting_max,
+            lag_events_max: LAG_EVENTS_MAX,
         })?;
         let threads = Mutex::new(Some(threads));
         let clock = config.clock;

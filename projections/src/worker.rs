@@ -216,12 +216,14 @@ impl Follower {
     fn apply(&self, commits: &[Arc<Commit>]) -> Result<(), WorkerError> {
         let mut batch = Batch::new(&self.store);
         let mut cursor = self.store.cursor();
+        let mut is_behind = false;
         for event in commits.iter().flat_map(|commit| commit.events()) {
             if event.seq < cursor.next() {
                 continue;
             }
             if event.seq > cursor.next() {
                 // Commits were missed before this one; the log has them all.
+                is_behind = true;
                 break;
             }
             batch.begin(event.seq);
@@ -236,7 +238,7 @@ impl Follower {
             self.store.apply(batch.into_writes(), cursor)?;
         }
         self.waiting.bytes.fetch_sub(commits.iter().map(|commit| commit.body_bytes()).sum(), Ordering::AcqRel);
-        if self.waiting.missed.swap(false, Ordering::AcqRel) {
+        if self.waiting.missed.swap(false, Ordering::AcqRel) || is_behind {
             catch_up(self.view, &self.store, &*self.log, self.log.size())?;
         }
         self.announce.send_replace(self.store.cursor());

@@ -38,8 +38,6 @@ const GROUP_COMMANDS_MAX: usize = 256;
 const COMMAND_EVENTS_MAX: usize = 1024;
 /// Bytes of bodies after which a group takes no more commands.
 const GROUP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How many events a view may be behind before deciding waits for it, because all they wrote is held in memory.
-const LAG_EVENTS_MAX: u64 = 64 * 1024;
 /// Bytes of rows held in memory before deciding waits for the views.
 const LAG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long to leave the views to themselves before looking again.
@@ -113,6 +111,7 @@ pub(super) struct Start {
     pub(super) progress: PerView<watch::Receiver<TreeSize>>,
     /// When the log's last event was decided.
     pub(super) last: Micros,
+    pub(super) lag_events_max: u64,
 }
 
 /// The thread that decides.
@@ -138,11 +137,12 @@ pub(super) struct Decider {
     is_closed: bool,
     /// Groups handed over that may not be in the log yet.
     in_flight: VecDeque<Arc<Numbered>>,
+    lag_events_max: u64,
 }
 
 impl Decider {
     pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Message>, groups: Sender<Group>, start: Start) -> Self {
-        let Start { log, secrets, clock, random, overlays, progress, last } = start;
+        let Start { log, secrets, clock, random, overlays, progress, last, lag_events_max } = start;
         let next = log.size().next();
         Self {
             shared,
@@ -161,6 +161,7 @@ impl Decider {
             has_new_keys: false,
             is_closed: false,
             in_flight: VecDeque::new(),
+            lag_events_max,
         }
     }
 
@@ -257,7 +258,7 @@ impl Decider {
             let held: usize = self.overlays.iter().map(|(_, overlay)| overlay.bytes()).sum();
             let behind = |overlay: &Overlay| self.next.0 - overlay.cursor().0;
             let (view, lag) = self.overlays.iter().map(|(view, it)| (view, behind(it))).max_by_key(|(_, lag)| *lag)?;
-            if lag == 0 || (lag <= LAG_EVENTS_MAX && held <= LAG_BYTES_MAX) {
+            if lag == 0 || (lag <= self.lag_events_max && held <= LAG_BYTES_MAX) {
                 return Some(());
             }
             if self.progress.get(view).has_changed().is_err() {

@@ -12,6 +12,8 @@ mod admit;
 mod answer;
 mod committer;
 mod decider;
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -261,6 +263,8 @@ pub(crate) struct Parts {
     pub(crate) workers: Arc<PerView<Worker>>,
     /// Commands that may wait to be decided.
     pub(crate) waiting_max: usize,
+    /// How many events a view may be behind before deciding waits for it, because all they wrote is held in memory.
+    pub(crate) lag_events_max: u64,
 }
 
 /// The sequencer's threads.
@@ -286,7 +290,8 @@ pub enum StartError {
 impl Sequencer {
     /// Starts to take commands for a log that is not empty.
     pub(crate) fn start(parts: Parts) -> Result<(Self, Threads), StartError> {
-        let Parts { committer, log, secrets, clock, random, stores, views, workers, waiting_max } = parts;
+        let Parts { committer, log, secrets, clock, random, stores, views, workers, waiting_max, lag_events_max } =
+            parts;
         let last = match log.size().last() {
             None => Micros::default(),
             Some(seq) => {
@@ -323,7 +328,7 @@ impl Sequencer {
         };
         let overlays = PerView::try_make(|view| Ok::<_, StartError>(Overlay::new(stores.get(view).clone())))?;
         let progress = PerView::try_make(|view| Ok::<_, StartError>(views.get(view).progress.clone()))?;
-        let start = decider::Start { log, secrets, clock, random, overlays, progress, last };
+        let start = decider::Start { log, secrets, clock, random, overlays, progress, last, lag_events_max };
         let decider = decider::Decider::new(shared.clone(), waiting, groups, start);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)

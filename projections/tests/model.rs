@@ -1,0 +1,399 @@
+//! Any history of commands: the log verifies, every view rebuilt from it equals the live one, and every answer is what
+//! the views say as of its last event. Restarts, rebuilds, retries and a clock that runs both ways are among the steps.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use chancery_ledger::body::execution::AuditLayer;
+use chancery_ledger::body::field::JsonText;
+use chancery_ledger::body::identity::ChallengePurpose;
+use chancery_ledger::ids::{
+    AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, OrganisationId, Seq, TenantId, TokenId,
+};
+use chancery_ledger::store::LogStore;
+use chancery_ledger::time::Micros;
+use chancery_ledger::verify::{Known, StoreItems, verify};
+use chancery_projections::command::{
+    AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command, CompleteMission, CreateApiKey,
+    CreateOrganisation, CreateTenant, DecommissionAgent, IssueChallenge, IssueToken, MissionKey, MissionRef,
+    OpenAuditChain, OpenMission, OrganisationRef, ResumeAgent, RevokeApiKey, RevokeMission, RevokeToken,
+    RotateSigningKey, SuspendAgent, SuspendTenant, UpdateAgent, UseToken,
+};
+use chancery_projections::execution::state::{CHAINS, ENTRIES, MISSIONS};
+use chancery_projections::identity::state::{
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS,
+};
+use chancery_projections::output::Output;
+use chancery_projections::sequencer::{Pending, Receipt, Request};
+use chancery_projections::token::state::TOKENS;
+use chancery_projections::views::View;
+use proptest::prelude::*;
+use support::{HandClock, MemoryLog, START, World, agent, agent_with_key};
+
+/// One step. Numbers choose among what there is, modulo how many there are.
+#[derive(Debug, Clone)]
+enum Step {
+    Send { what: What, key: Option<u8> },
+    Clock(i32),
+    Settle,
+    Restart,
+    Rebuild(u8),
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Register { with_key: bool, organisation: Option<u8> },
+    Update(u8, u8),
+    Suspend(u8),
+    Resume(u8),
+    Decommission(u8),
+    Challenge(u8),
+    Answer(u8),
+    Organisation(u8),
+    Tenant(u8),
+    SuspendTenant(u8),
+    ApiKey,
+    RevokeApiKey(u8),
+    Mission(Option<u8>),
+    Complete(u8),
+    CallOff(u8),
+    Issue(u8, u8, u16),
+    Use(u8),
+    Revoke(u8),
+    Check(u8),
+    Chain(u8),
+    Append(u8),
+    Close(u8),
+    Rotate,
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let n = any::<u8>;
+    prop_oneof![
+        4 => (any::<bool>(), proptest::option::of(0..3_u8))
+            .prop_map(|(with_key, organisation)| What::Register { with_key, organisation }),
+        2 => (n(), n()).prop_map(|(a, b)| What::Update(a, b)),
+        2 => n().prop_map(What::Suspend),
+        2 => n().prop_map(What::Resume),
+        1 => n().prop_map(What::Decommission),
+        2 => n().prop_map(What::Challenge),
+        2 => n().prop_map(What::Answer),
+        1 => (0..4_u8).prop_map(What::Organisation),
+        1 => (0..4_u8).prop_map(What::Tenant),
+        1 => n().prop_map(What::SuspendTenant),
+        1 => Just(What::ApiKey),
+        1 => n().prop_map(What::RevokeApiKey),
+        2 => proptest::option::of(0..4_u8).prop_map(What::Mission),
+        1 => n().prop_map(What::Complete),
+        1 => n().prop_map(What::CallOff),
+        4 => (n(), 0..4_u8, 1..600_u16).prop_map(|(a, b, c)| What::Issue(a, b, c)),
+        2 => n().prop_map(What::Use),
+        2 => n().prop_map(What::Revoke),
+        3 => n().prop_map(What::Check),
+        2 => (0..4_u8).prop_map(What::Chain),
+        3 => n().prop_map(What::Append),
+        1 => n().prop_map(What::Close),
+        1 => Just(What::Rotate),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        30 => (what(), proptest::option::weighted(0.3, 0..6_u8)).prop_map(|(what, key)| Step::Send { what, key }),
+        2 => (-100..300_i32).prop_map(Step::Clock),
+        4 => Just(Step::Settle),
+        1 => Just(Step::Restart),
+        1 => any::<u8>().prop_map(Step::Rebuild),
+    ]
+}
+
+/// What the history made so far.
+#[derive(Default)]
+struct Made {
+    agents: Vec<AgentId>,
+    challenges: Vec<(ChallengeId, AgentId, String)>,
+    keys: Vec<CredentialId>,
+    tenants: Vec<TenantId>,
+    organisations: Vec<OrganisationId>,
+    missions: Vec<MissionId>,
+    tokens: Vec<TokenId>,
+    chains: Vec<AuditChainId>,
+}
+
+fn pick<T>(from: &[T], n: u8) -> Option<&T> {
+    from.get(usize::from(n) % from.len().max(1))
+}
+
+impl Made {
+    /// The command of a step; `None` when there is nothing yet that it could be about.
+    fn command(&self, world: &World, what: &What) -> Option<Command> {
+        let mission =
+            |n: u8| MissionRef::Key(MissionKey { namespace: "native".to_owned(), text: format!("mission {n}") });
+        Some(match what {
+            What::Register { with_key, organisation } => {
+                let mut command = if *with_key { agent_with_key("ada") } else { agent("grace") };
+                command.organisation = organisation.map(|n| OrganisationRef::Slug(format!("org-{n}")));
+                command.profile.owner = Some("Ada Lovelace".to_owned());
+                command.valid_days = organisation.is_some().then_some(1);
+                command.into()
+            }
+            What::Update(n, to) => UpdateAgent {
+                agent: *pick(&self.agents, *n)?,
+                name: Some(format!("agent {to}")),
+                semver: None,
+                capabilities: (to % 2 == 0).then(|| vec!["sweep".to_owned()]),
+                environment: None,
+                profile: (to % 3 == 0).then(Default::default),
+            }
+            .into(),
+            What::Suspend(n) => SuspendAgent { agent: *pick(&self.agents, *n)?, reason: Some("why".into()) }.into(),
+            What::Resume(n) => ResumeAgent { agent: *pick(&self.agents, *n)?, reason: None }.into(),
+            What::Decommission(n) => {
+                let agent = *pick(&self.agents, *n)?;
+                DecommissionAgent { agent, cause: Default::default(), by: None, reason: None }.into()
+            }
+            What::Challenge(n) => IssueChallenge {
+                agent: *pick(&self.agents, *n)?,
+                purpose: ChallengePurpose::Prove,
+                issued_by: "gate".to_owned(),
+                nonce: None,
+                ttl_secs: 60,
+            }
+            .into(),
+            What::Answer(n) => {
+                let (challenge, agent, nonce) = pick(&self.challenges, *n)?.clone();
+                let (public_key, signature) = ("00".repeat(32), "00".repeat(64));
+                AnswerChallenge { challenge, agent, certificate: None, public_key, nonce, signature }.into()
+            }
+            What::Organisation(n) => {
+                CreateOrganisation { slug: format!("org-{n}"), name: "Organisation".to_owned() }.into()
+            }
+            What::Tenant(n) => CreateTenant { slug: format!("tenant-{n}"), name: "Tenant".to_owned() }.into(),
+            What::SuspendTenant(n) => SuspendTenant { tenant: *pick(&self.tenants, *n)?, reason: None }.into(),
+            What::ApiKey => CreateApiKey {
+                name: "key".to_owned(),
+                scopes: vec!["agents:read".to_owned()],
+                audience: vec!["native".to_owned()],
+                expires: None,
+            }
+            .into(),
+            What::RevokeApiKey(n) => {
+                RevokeApiKey { credential: *pick(&self.keys, *n)?, cause: "requested".to_owned() }.into()
+            }
+            What::Mission(key) => OpenMission {
+                agent: None,
+                key: key.map(|n| MissionKey { namespace: "native".to_owned(), text: format!("mission {n}") }),
+                intent: Some("sweep".to_owned()),
+                services: Vec::new(),
+                limits: BTreeMap::new(),
+            }
+            .into(),
+            What::Complete(n) => {
+                CompleteMission { mission: *pick(&self.missions, *n)?, output: Some("swept".to_owned()) }.into()
+            }
+            What::CallOff(n) => RevokeMission { mission: *pick(&self.missions, *n)?, notes: None }.into(),
+            What::Issue(n, to, secs) => IssueToken {
+                agent: *pick(&self.agents, *n)?,
+                mission: mission(*to),
+                scopes: vec!["sweep".to_owned()],
+                expires: Micros(START + i64::from(*secs) * 1_000_000),
+                immutable: JsonText::object(),
+                bounds: Vec::new(),
+                snapshot: None,
+            }
+            .into(),
+            What::Use(n) => UseToken { token: *pick(&self.tokens, *n)? }.into(),
+            What::Revoke(n) => RevokeToken { token: *pick(&self.tokens, *n)?, reason: None }.into(),
+            What::Check(n) => CheckScope {
+                token: *pick(&self.tokens, *n)?,
+                tool: "sweep".to_owned(),
+                params: JsonText("{\"floor\": 1.0}".to_owned()),
+                agent: None,
+            }
+            .into(),
+            What::Chain(to) => OpenAuditChain {
+                mission: mission(*to),
+                agent_text: "ada".to_owned(),
+                mission_text: format!("mission {to}"),
+            }
+            .into(),
+            What::Append(n) => AppendAuditEntry {
+                chain: *pick(&self.chains, *n)?,
+                layer: AuditLayer::Execution,
+                event: "EXECUTION_swept".to_owned(),
+                agent_text: "ada".to_owned(),
+                mission_text: "mission".to_owned(),
+                token_text: None,
+                data: JsonText("{\"dust\": [1, 2.50]}".to_owned()),
+            }
+            .into(),
+            What::Close(n) => CloseAuditChain { chain: *pick(&self.chains, *n)? }.into(),
+            What::Rotate => RotateSigningKey { public: *world.engine.new_sealing_key().unwrap().as_bytes() }.into(),
+        })
+    }
+
+    fn note(&mut self, output: &Output) {
+        match output {
+            Output::Registered(it) => self.agents.push(it.agent.agent),
+            Output::Challenge(it) => self.challenges.push((it.challenge, it.about, it.nonce.clone())),
+            Output::ApiKey { credential, .. } => self.keys.push(credential.credential),
+            Output::Tenant { tenant, .. } => self.tenants.push(tenant.tenant),
+            Output::Organisation(it) => self.organisations.push(it.organisation),
+            Output::Mission(it) => self.missions.push(it.mission),
+            Output::Token(it) => self.tokens.push(it.token),
+            Output::AuditChain(it) => self.chains.push(it.chain),
+            Output::Done
+            | Output::Agent(_)
+            | Output::ChallengeAnswered(_)
+            | Output::Credential(_)
+            | Output::ScopeCheck { .. }
+            | Output::AuditEntry { .. }
+            | Output::AuditChainClosed(_)
+            | Output::SigningKey(_) => {}
+        }
+    }
+}
+
+struct History {
+    dir: tempfile::TempDir,
+    world: Option<World>,
+    made: Made,
+    /// What is under way, with the request that asked for it.
+    pending: Vec<(Request, Pending)>,
+    /// First answers under each idempotency key, by the command.
+    keyed: BTreeMap<String, (Command, Vec<Seq>)>,
+    seen: u64,
+}
+
+impl History {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::open(dir.path(), &MemoryLog::new(), &HandClock::new());
+        let seen = world.log.size().0;
+        Self { dir, world: Some(world), made: Made::default(), pending: Vec::new(), keyed: BTreeMap::new(), seen }
+    }
+
+    fn world(&self) -> &World {
+        self.world.as_ref().unwrap()
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Send { what, key } => {
+                let Some(command) = self.made.command(self.world(), what) else { return };
+                let mut request = self.world().request(command);
+                request.idempotency_key = key.map(|key| format!("key {key}"));
+                let pending = self.world().engine.sequencer().submit(request.clone()).unwrap();
+                self.pending.push((request, pending));
+            }
+            Step::Clock(secs) => self.world().clock.advance_secs(i64::from(*secs)),
+            Step::Settle => self.settle(),
+            Step::Restart => {
+                self.settle();
+                let world = self.world.take().unwrap();
+                let (log, clock) = (world.log.clone(), world.clock.clone());
+                drop(world);
+                self.world = Some(World::open(self.dir.path(), &log, &clock));
+            }
+            Step::Rebuild(n) => {
+                let view = View::ALL[usize::from(*n) % View::ALL.len()];
+                let rebuilt = self.world().engine.rebuild(view).unwrap();
+                assert_eq!(rebuilt.before, rebuilt.after, "{}", view.name());
+            }
+        }
+    }
+
+    /// Waits for what is under way, and holds the answers against the views.
+    fn settle(&mut self) {
+        let settled: Vec<(Request, Receipt)> =
+            self.pending.drain(..).map(|(request, pending)| (request, pending.wait().unwrap())).collect();
+        for (request, receipt) in settled {
+            let seqs: Vec<Seq> = receipt.events.iter().map(|event| event.seq).collect();
+            if receipt.replayed {
+                let (command, first) = &self.keyed[request.idempotency_key.as_ref().unwrap()];
+                assert_eq!((command, first), (&request.command, &seqs));
+                assert!(receipt.answer.is_ok());
+                continue;
+            }
+            for seq in &seqs {
+                assert_eq!(seq.0, self.seen, "answers come in the order of the log");
+                self.seen += 1;
+            }
+            if let (Ok(output), Some(last)) = (&receipt.answer, seqs.last()) {
+                self.made.note(output);
+                self.is_what_the_views_say(output, *last);
+                if let Some(key) = request.idempotency_key {
+                    let before = self.keyed.insert(key, (request.command, seqs));
+                    assert!(before.is_none(), "a key was spent twice");
+                }
+            }
+        }
+    }
+
+    fn is_what_the_views_say(&self, output: &Output, last: Seq) {
+        let at = |view| self.world().view(view).at(last);
+        match output {
+            Output::Registered(it) => {
+                let identity = at(View::Identity);
+                assert_eq!(AGENTS.get(&identity, it.agent.agent).unwrap().as_ref(), Some(&it.agent));
+                assert_eq!(CERTIFICATES.get(&identity, it.agent.agent).unwrap(), it.certificate);
+            }
+            Output::Agent(it) => assert_eq!(AGENTS.get(&at(View::Identity), it.agent).unwrap().as_ref(), Some(&**it)),
+            Output::Challenge(it) => {
+                assert_eq!(CHALLENGES.get(&at(View::Identity), it.challenge).unwrap().as_ref(), Some(it));
+            }
+            Output::ApiKey { credential: it, .. } | Output::Credential(it) => {
+                assert_eq!(CREDENTIALS.get(&at(View::Identity), it.credential).unwrap().as_ref(), Some(it));
+            }
+            Output::Tenant { tenant: it, .. } => {
+                assert_eq!(TENANTS.get(&at(View::Identity), it.tenant).unwrap().as_ref(), Some(it));
+            }
+            Output::Organisation(it) => {
+                assert_eq!(ORGANISATIONS.get(&at(View::Identity), it.organisation).unwrap().as_ref(), Some(it));
+            }
+            Output::SigningKey(it) => assert_eq!(KEYS.get(&at(View::Identity), it.key).unwrap().as_ref(), Some(it)),
+            Output::Token(it) => assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it)),
+            Output::Mission(it) => {
+                assert_eq!(MISSIONS.get(&at(View::Execution), it.mission).unwrap().as_ref(), Some(it));
+            }
+            Output::AuditChain(it) | Output::AuditChainClosed(it) => {
+                assert_eq!(CHAINS.get(&at(View::Execution), it.chain).unwrap().as_ref(), Some(it));
+            }
+            Output::AuditEntry { entry: it } => {
+                assert_eq!(ENTRIES.get(&at(View::Execution), (it.chain, it.sequence)).unwrap().as_ref(), Some(it));
+            }
+            Output::Done | Output::ChallengeAnswered(_) | Output::ScopeCheck { .. } => {}
+        }
+    }
+
+    fn end(mut self) {
+        self.settle();
+        for view in View::ALL {
+            self.world().view(view);
+            let rebuilt = self.world().engine.rebuild(view).unwrap();
+            assert_eq!(rebuilt.before, rebuilt.after, "{}", view.name());
+        }
+        let log = &self.world().log;
+        assert_eq!(log.size().0, self.seen, "nothing is in the log that nobody was told of");
+        let times: Vec<i64> = log.events().iter().map(|event| event.time.0).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        let report = verify(StoreItems::new(&**log, log.size()), &Known::default(), |_| {}).unwrap();
+        assert!(report.whole, "{report:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_verifies_rebuilds_and_was_answered_as_the_views_say(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut history = History::new();
+        for step in &steps {
+            history.take(step);
+        }
+        history.end();
+    }
+}
