@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use chancery_projections::views::View;
 use hyper::Method;
+use hyper::header::{self, HeaderValue};
 
 use crate::app::App;
 use crate::auth::Mount;
@@ -127,7 +128,10 @@ async fn native(app: &Arc<App>, request: Request) -> (&'static str, Result<Respo
     let parameters: Vec<(&str, &str)> = matched.params.iter().collect();
     let mut answered = call(app, request, operation, &parameters).await;
     if is_head && let Ok(response) = &mut answered {
-        *response.body_mut() = ResponseBody::Whole(bytes::Bytes::new());
+        let body = std::mem::replace(response.body_mut(), ResponseBody::Whole(bytes::Bytes::new()));
+        if let ResponseBody::Whole(bytes) = body {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        }
     }
     (route, answered)
 }

@@ -147,15 +147,15 @@ impl Connection {
         let is_http2 = match is_http2 {
             Some(known) => known,
             None => {
-                let begun = tokio::select! {
-                    begun = timeout_at(deadline, begins_http2(&mut stream)) => begun,
+                let mut begun = Vec::with_capacity(HTTP2_PREFACE.len());
+                let told = tokio::select! {
+                    told = timeout_at(deadline, begins_http2(&mut stream, &mut begun)) => told,
                     _ = self.stopping.wait_for(|stopping| *stopping) => return Ok(()),
                 };
-                match begun {
-                    Ok(begun) => match begun? {
-                        Some(is_http2) => is_http2,
-                        None => return Ok(()),
-                    },
+                match told {
+                    Ok(told) => told?,
+                    // Who says nothing is told nothing.
+                    Err(_) if begun.is_empty() => return Ok(()),
                     Err(_) => return too_slow(stream).await,
                 }
             }
@@ -218,22 +218,20 @@ impl Connection {
     }
 }
 
-/// Reads until it is clear whether HTTP/2 is spoken, and puts what was read back; `None` when nothing comes.
-async fn begins_http2<S>(stream: &mut Guarded<S>) -> io::Result<Option<bool>>
+/// Reads until it is clear whether HTTP/2 is spoken, and puts what was read back.
+async fn begins_http2<S>(stream: &mut Guarded<S>, begun: &mut Vec<u8>) -> io::Result<bool>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    let (mut begun, mut len) = ([0; HTTP2_PREFACE.len()], 0);
     loop {
-        let read = stream.read(&mut begun[len..]).await?;
-        len += read;
-        let agrees = begun[..len] == HTTP2_PREFACE[..len];
-        if read == 0 && len == 0 {
-            return Ok(None);
-        }
-        if !agrees || read == 0 || len == HTTP2_PREFACE.len() {
-            stream.put_back(&begun[..len]);
-            return Ok(Some(agrees && len == HTTP2_PREFACE.len()));
+        let mut piece = [0; HTTP2_PREFACE.len()];
+        let read = stream.read(&mut piece[begun.len()..]).await?;
+        let read_so_far = begun.len();
+        begun.extend_from_slice(&piece[read_so_far..read_so_far + read]);
+        let agrees = HTTP2_PREFACE.starts_with(begun);
+        if !agrees || read == 0 || begun.len() == HTTP2_PREFACE.len() {
+            stream.put_back(begun);
+            return Ok(agrees && begun.len() == HTTP2_PREFACE.len());
         }
     }
 }
@@ -301,20 +299,20 @@ mod tests {
 
     #[tokio::test]
     async fn http2_is_told_by_its_preface_alone() {
-        async fn begins(bytes: &[u8]) -> Option<bool> {
+        async fn begins(bytes: &[u8]) -> bool {
             let (mut client, server) = tokio::io::duplex(64);
             client.write_all(bytes).await.unwrap();
             drop(client);
             let mut stream = Guarded::new(server, Duration::from_secs(1));
-            let told = begins_http2(&mut stream).await.unwrap();
+            let told = begins_http2(&mut stream, &mut Vec::new()).await.unwrap();
             let mut again = Vec::new();
             stream.read_to_end(&mut again).await.unwrap();
             assert_eq!(again, bytes, "what was read is read again");
             told
         }
-        assert_eq!(begins(b"").await, None);
-        assert_eq!(begins(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrest").await, Some(true));
-        assert_eq!(begins(b"PRI * HTTP/2.0").await, Some(false));
-        assert_eq!(begins(b"POST / HTTP/1.1\r\n\r\n").await, Some(false));
+        assert_eq!(begins(b"").await, false);
+        assert_eq!(begins(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrest").await, true);
+        assert_eq!(begins(b"PRI * HTTP/2.0").await, false);
+        assert_eq!(begins(b"POST / HTTP/1.1\r\n\r\n").await, false);
     }
 }
