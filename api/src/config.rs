@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chancery_ledger::tree::seal::is_origin;
+use chancery_projections::engine::WAITING_MAX;
 use clap::Parser as _;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -100,6 +102,8 @@ options! {
         body_bytes_max: usize = limits::BODY_BYTES_MAX, "CHANCERY_BODY_BYTES_MAX" "BYTES";
         /// Connections at once; those beyond are answered 503
         connections_max: usize = limits::CONNECTIONS_MAX, "CHANCERY_CONNECTIONS_MAX" "N";
+        /// Commands that may wait to be decided; those beyond are answered 503, or wait in their batch
+        queue_max: usize = WAITING_MAX, "CHANCERY_QUEUE_MAX" "N";
         /// Time for a TLS handshake and for the head of a request, in seconds; an idle connection stays as long
         header_timeout_secs: u64 = limits::HEADER_TIMEOUT_SECS, "CHANCERY_HEADER_TIMEOUT_SECS" "SECS";
         /// Time for the body of a request, in seconds; in an NDJSON batch, from one piece to the next
@@ -196,11 +200,20 @@ impl Config {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return wrong("tls_cert", "and `tls_key` go together; set both or none");
         }
+        if self.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
+            return wrong(
+                "origin",
+                "cannot name a log: it has no spaces, control characters or `+`, and at most 255 bytes",
+            );
+        }
         if self.body_bytes_max < 64 * 1024 {
             return wrong("body_bytes_max", "must be at least 65536, which an audit entry may need");
         }
         if !(1..=100_000).contains(&self.connections_max) {
             return wrong("connections_max", "must be 1 to 100000");
+        }
+        if !(1..=100_000).contains(&self.queue_max) {
+            return wrong("queue_max", "must be 1 to 100000");
         }
         let timeouts = [
             ("header_timeout_secs", self.header_timeout_secs),

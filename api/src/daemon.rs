@@ -123,13 +123,14 @@ async fn open(config: &Config, url: &str) -> Result<Arc<Engine>, DaemonError> {
     let mut engine = EngineConfig::new(&config.data_dir);
     engine.origin = config.origin.clone();
     engine.passphrase = config.passphrase.clone();
+    engine.waiting_max = config.queue_max;
     let (file, url) = (config.bootstrap_file.clone(), url.to_owned());
     engine.on_first_start = Some(Box::new(move |first: &FirstStart| match file {
         Some(file) => write_bootstrap_file(&file, first),
         None => print_first_steps(first, &url),
     }));
-    let opened = tokio::task::spawn_blocking(move || Engine::open(engine)).await.map_err(io::Error::other)?;
-    let (engine, _) = opened.map_err(|error| DaemonError::Open(Box::new(error)))?;
+    let opening = tokio::task::spawn_blocking(move || Engine::open(engine).map_err(Box::new));
+    let (engine, _) = opening.await.map_err(io::Error::other)?.map_err(DaemonError::Open)?;
     Ok(Arc::new(engine))
 }
 

@@ -11,7 +11,7 @@ use crate::auth::Mount;
 use crate::dialect::orgkernel;
 use crate::native::call::Call;
 use crate::native::operation::{Access, Operation};
-use crate::native::{admin, commands, events, openapi, proofs, stream, views};
+use crate::native::{admin, commands, events, export, openapi, proofs, stream, views};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{Response, ResponseBody};
@@ -55,6 +55,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/execution/audit-chains/{chain}", &views::execution::CHAIN),
     Route(GET, "/v1/execution/audit-chains/{chain}/entries", &views::execution::ENTRIES),
     Route(GET, "/v1/execution/audit-chains/{chain}/verify", &views::execution::VERIFY),
+    Route(GET, "/v1/ledger/export", &export::EXPORT),
     Route(GET, "/v1/trust", &admin::TRUST),
     Route(GET, "/v1/views", &admin::VIEWS),
     Route(GET, "/v1/views/{view}/digest", &admin::DIGEST),

@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let daemon = &arguments.daemon;
     match &arguments.action {
         Action::List => list(daemon, "/v1/identity/credentials?limit=1000"),
-        Action::Signing => list(daemon, "/v1/identity/keys?limit=1000"),
+        Action::Signing => list(daemon, "/v1/identity/keys?of=ledger&order=ascending&limit=1000"),
         Action::Create { name, scope, audience, expires } => {
             let expires = expires.map(jiff::Timestamp::as_microsecond);
             let params = json!({ "name": name, "scopes": scope, "audience": audience, "expires": expires });

@@ -26,6 +26,7 @@ fn what_cannot_be_is_refused_by_name() {
     assert!(said(&["--tls-cert", "x.pem"]).contains("tls_key"));
     assert!(said(&["--connections-max", "0"]).contains("connections_max"));
     assert!(said(&["--body-timeout-secs", "0"]).contains("body_timeout_secs"));
+    assert!(said(&["--origin", "two words"]).contains("origin"));
     assert!(said(&["--listen", "nowhere"]).contains("--listen"));
     assert!(said(&["--config", "/nonexistent/chancery.toml"]).contains("/nonexistent/chancery.toml"));
     let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -268,9 +268,14 @@ fn named(call: &Call) -> Result<View, Problem> {
     call.text("view").and_then(View::from_name).ok_or_else(|| Rejection::NotFound { thing: "view" }.into())
 }
 
-/// Only one such long reading at a time.
-fn alone(app: &App) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
-    Arc::clone(app.long_readings()).try_acquire_owned().map_err(|_| Problem::Exhausted { what: "rebuilds and digests" })
+/// Only one reading of a whole view or log at a time.
+///
+/// # Errors
+/// [`Problem::Exhausted`] when there is one.
+pub fn alone(app: &App) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
+    Arc::clone(app.long_readings())
+        .try_acquire_owned()
+        .map_err(|_| Problem::Exhausted { what: "places for exports, rebuilds and digests" })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {

@@ -49,8 +49,8 @@ pub struct LineAnswer {
     pub problem: Option<ProblemBody>,
 }
 
-/// A line on its way.
-type Entry = Result<Pending, Problem>;
+/// A line on its way: its answer to come, and the secret that the answer shows.
+type Entry = Result<(Pending, Option<&'static str>), Problem>;
 
 /// Takes a batch.
 ///
@@ -129,8 +129,9 @@ impl Reader {
             parsed.idempotency_key.or_else(|| options.idempotency_key.map(|key| format!("{key}:{index}")));
         options.if_match = parsed.if_match.map(Seq);
         self.app.metrics().count_command(command.name());
+        let shown = commands::shown_once(&command);
         let request = envelope(&self.principal, command, options);
-        Ok(self.app.sequencer().submit_when_free(request).await?)
+        Ok((self.app.sequencer().submit_when_free(request).await?, shown))
     }
 }
 
@@ -158,7 +159,7 @@ impl Writer {
                 }
             };
             let answered = match entry {
-                Ok(pending) => match self.wait(pending).await {
+                Ok((pending, shown)) => match self.wait(pending, shown).await {
                     Some(answered) => answered,
                     None => return,
                 },
@@ -173,7 +174,9 @@ impl Writer {
     }
 
     /// Waits for one answer, after handing over what is there already; `None` when nobody takes it.
-    async fn wait(&mut self, mut pending: Pending) -> Option<Result<CommandAnswer, Problem>> {
+    async fn wait(
+        &mut self, mut pending: Pending, shown: Option<&'static str>,
+    ) -> Option<Result<CommandAnswer, Problem>> {
         let mut pending = Pin::new(&mut pending);
         let ready = poll_fn(|cx| match pending.as_mut().poll(cx) {
             Poll::Ready(answered) => Poll::Ready(Some(answered)),
@@ -188,7 +191,11 @@ impl Writer {
                 pending.await
             }
         };
-        Some(answered.map_err(Problem::from).and_then(|receipt| commands::answer(&self.app, receipt, self.with_proof)))
+        Some(
+            answered
+                .map_err(Problem::from)
+                .and_then(|receipt| commands::answer(&self.app, receipt, shown, self.with_proof)),
+        )
     }
 
     fn write(&mut self, index: u64, answered: Result<CommandAnswer, Problem>) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chancery_projections::command::Command;
+use chancery_projections::command::{Command, KeyChoice, RegisterAgent};
 use chancery_projections::scope::Scope;
 use chancery_projections::sequencer::{Receipt, SubmitError};
 use hyper::StatusCode;
@@ -54,9 +54,10 @@ async fn submit(mut call: Call) -> Result<Response, Problem> {
     let command = parse(&body)?.command;
     let principal = call.principal()?;
     let command = prepared(&call.app, principal, command)?;
+    let shown = shown_once(&command);
     let options = call.app.options(&call.request)?;
     let receipt = call.app.submit(principal, command, options).await?;
-    let answer = answer(&call.app, receipt, call.flag("proof") == Some(true))?;
+    let answer = answer(&call.app, receipt, shown, call.flag("proof") == Some(true))?;
     Ok(response::json(StatusCode::OK, &answer))
 }
 
@@ -163,15 +164,33 @@ pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Resul
     Ok(command)
 }
 
-/// What a receipt is answered with.
+/// The secret that a command shows once, by its name in [`super::result::CommandResult::shown_once`].
+#[must_use]
+pub const fn shown_once(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::RegisterAgent(RegisterAgent { key: KeyChoice::Make, .. }) => Some("private_key_pem"),
+        Command::CreateTenant(_) | Command::CreateApiKey(_) => Some("api_key"),
+        _ => None,
+    }
+}
+
+/// What a receipt is answered with. A secret that was shown before reads `null`.
 ///
 /// # Errors
 /// [`Problem::Rejected`] when the command was refused; those of opening fields and making proofs.
-pub fn answer(app: &App, receipt: Receipt, with_proof: bool) -> Result<CommandAnswer, Problem> {
+pub fn answer(
+    app: &App, receipt: Receipt, shown_once: Option<&'static str>, with_proof: bool,
+) -> Result<CommandAnswer, Problem> {
     let proofs = with_proof.then(|| proofs::of_receipt(app, &receipt)).transpose()?;
     let view = ReceiptView::of(&receipt, proofs);
     match receipt.answer {
-        Ok(output) => Ok(CommandAnswer { receipt: view, result: render(output, &app.opener())? }),
+        Ok(output) => {
+            let mut result = render(output, &app.opener())?;
+            if let Some(name) = shown_once {
+                result.shown_once.get_or_insert_default().entry(name).or_default();
+            }
+            Ok(CommandAnswer { receipt: view, result })
+        }
         Err(rejection) if receipt.events.is_empty() => Err(rejection.into()),
         Err(rejection) => Err(Problem::RejectedOnRecord { rejection, events: receipt.events }),
     }

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod call;
 pub mod commands;
 pub mod events;
+pub mod export;
 pub mod openapi;
 pub mod operation;
 pub mod proofs;

@@ -121,7 +121,7 @@ results! {
     audit_entry: AuditEntryResult,
     /// The sealing key that was put in place.
     sealing_key: KeyResult,
-    /// Secrets, by name, shown this once; gone, or `null`, when the command is a replay.
+    /// Secrets, by name, shown this once; `null` when the command is a replay.
     shown_once: BTreeMap<&'static str, Option<String>>,
 }
 

@@ -134,7 +134,7 @@ impl Metrics {
         for ((name, help), counter) in sequencer.into_iter().zip(&gauges.sequencer) {
             registry.register(name, help, counter.clone());
         }
-        registry.register("commands_waiting", "Commands that wait to be decided", gauges.queue.clone());
+        registry.register("queue_depth", "Commands that wait to be decided", gauges.queue.clone());
         registry.register("writes_stopped", "1 when writes have stopped for good", gauges.stopped.clone());
         registry.register("log_events", "Events in the log", gauges.events.clone());
         registry.register_with_unit("log_size", "The log on disk", Unit::Bytes, gauges.log_bytes.clone());

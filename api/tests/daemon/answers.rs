@@ -49,7 +49,7 @@ fn metrics_tell_of_requests_commands_and_views() {
         "chancery_commands_total{command=\"RegisterAgent\"} 1",
         "chancery_view_lag_events{view=\"identity\"} 0",
         "chancery_writes_stopped 0",
-        "chancery_commands_waiting 0",
+        "chancery_queue_depth 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

@@ -126,6 +126,33 @@ fn connections_beyond_the_bound_are_turned_away_and_let_in_again() {
 }
 
 #[test]
+fn commands_beyond_the_queue_are_refused_with_retry_after_and_batches_wait() {
+    let home = Home::with(&["--queue-max", "1"]);
+    let daemon = home.start();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let send = |writer: usize| {
+            let client = &daemon.client;
+            let send = move |n| client.command("RegisterAgent", json!({"name": format!("w{writer}n{n}")}));
+            scope.spawn(move || (0..50).map(send).collect::<Vec<_>>())
+        };
+        let writers: Vec<_> = (0..16).map(send).collect();
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    for answer in &refused {
+        answer.problem(503, "busy");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert!(!refused.is_empty() && !done.is_empty(), "{} done, {} refused", done.len(), refused.len());
+    let lines: String =
+        (0..200).map(|n| format!("{{\"command\":\"RegisterAgent\",\"params\":{{\"name\":\"b{n}\"}}}}\n")).collect();
+    let batch = daemon.send("POST", "/v1/commands", &[("content-type", "application/x-ndjson")], lines.as_bytes());
+    assert_eq!(batch.text.matches("\"status\":200").count(), 200);
+    let agents = daemon.get("/v1/identity/agents?limit=1000").ok()["items"].as_array().unwrap().len();
+    assert_eq!(agents, done.len() + 200, "what was refused was not done");
+}
+
+#[test]
 fn no_answer_shows_what_is_inside() {
     let home = Home::new();
     let daemon = home.start();

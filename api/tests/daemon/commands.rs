@@ -155,3 +155,28 @@ fn the_sealing_key_rotates_while_running_and_old_proofs_stay_good() {
     let daemon = home.start();
     daemon.register("bob");
 }
+
+#[test]
+fn the_whole_log_is_exported_while_the_daemon_runs() {
+    use chancery_ledger::export::ExportReader;
+    use chancery_ledger::verify::{Known, Trust, verify};
+
+    let home = Home::new();
+    let daemon = home.start();
+    (0..10).for_each(|n| drop(daemon.register(&format!("a{n}"))));
+    let keys = daemon.get("/v1/identity/keys?of=ledger&order=ascending").ok();
+    let key = keys["items"][0]["verifier_key"].as_str().unwrap().parse().unwrap();
+    let known = Known { key: Some((key, Trust::Given)), heads: Vec::new() };
+    let events = daemon.get("/v1/views").ok()["events"].as_u64().unwrap();
+    for path in ["/v1/ledger/export", "/v1/ledger/export?bodies=false"] {
+        let export = daemon.get(path);
+        assert_eq!(export.header("content-type"), Some("application/octet-stream"));
+        let report = verify(ExportReader::new(&export.bytes[..]), &known, |_| {}).unwrap();
+        assert!(report.whole, "{report:?}");
+        assert_eq!(report.events, events);
+        assert_eq!(report.bodies.withheld > 0, path.ends_with("false"));
+    }
+    let (_, acme) = daemon.new_tenant("acme");
+    acme.get("/v1/ledger/export").problem(403, "scope_missing");
+    daemon.entering("acme").get("/v1/ledger/export").problem(403, "not_root");
+}

@@ -142,12 +142,14 @@ fn tokens_missions_and_audit_chains_are_read_back() {
     daemon.command("AppendAuditEntry", entry).ok();
     daemon.command("CloseAuditChain", json!({"chain": chain})).ok();
     let entries = daemon.get(&format!("/v1/execution/audit-chains/{chain}/entries?order=ascending")).ok();
-    assert_eq!(entries["items"][0]["data"]["file"], "x");
+    let events: Vec<_> = entries["items"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect();
+    let at = events.iter().position(|event| event == "read").unwrap_or_else(|| panic!("{events:?}"));
+    assert_eq!(entries["items"][at]["data"]["file"], "x");
     assert_eq!(daemon.get(&format!("/v1/execution/audit-chains/{chain}/verify")).ok()["valid"], true);
     daemon.command("CompleteMission", json!({"mission": mission, "output": "done"})).ok();
     assert_eq!(daemon.get(&format!("/v1/execution/missions/{mission}")).ok()["output"], "done");
     let dead = daemon.get(&format!("/v1/token/tokens/{}", token["id"].as_str().unwrap())).ok();
-    assert_eq!((dead["live"].clone(), dead["dead_because"].clone()), (json!(false), json!("mission_ended")));
+    assert_eq!((dead["live"].clone(), dead["dead_because"].clone()), (json!(false), json!("revoked")));
 }
 
 #[test]

@@ -124,6 +124,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -191,13 +192,11 @@ impl Client {
         } else {
             agent.run(request.body(body).unwrap()).unwrap()
         };
-        let headers =
-            response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        Answer {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            text: response.body_mut().read_to_string().unwrap(),
-        }
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        let status = response.status().as_u16();
+        let bytes = response.body_mut().with_config().limit(u64::MAX).read_to_vec().unwrap();
+        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned(), bytes }
     }
 
     pub fn command(&self, name: &str, params: Value) -> Answer {

@@ -1,18 +1,34 @@
 //! `/v1/identity`: who there is.
 
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::ids::{TenantId, ThingKind};
+use chancery_ledger::keys::PublicKey;
+use chancery_ledger::tree::verifier_key::VerifierKey;
 use chancery_projections::identity::state::AgentStatus;
 use chancery_projections::identity::view::{
     self, AgentFilter, AgentView, CertificateView, ChallengeView, CredentialFilter, CredentialView, LedgerView,
     MemberView, OrganisationView, PublicKeyView, TenantView,
 };
 use chancery_projections::rejection::Rejection;
+use chancery_projections::view::Page;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{get, list, one, page, versioned};
 use crate::native::call::Call;
 use crate::native::operation::{Form, Operation, path, query};
 use crate::problem::Problem;
 use crate::response::Response;
+
+/// A public key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KeyView {
+    /// The key.
+    #[serde(flatten)]
+    pub key: PublicKeyView,
+    /// Of a key that seals the log: what its verifiers trust, as a C2SP verifier key.
+    pub verifier_key: Option<String>,
+}
 
 /// `GET /v1/identity/ledger`.
 pub const LEDGER: Operation =
@@ -28,7 +44,7 @@ pub const KEYS: Operation = list!(
         Form::OneOf(|| vec!["tenant", "ledger"]),
         "Whose: the tenant's, which is the default, or the ledger's."
     )],
-    PublicKeyView,
+    KeyView,
     keys
 );
 
@@ -144,7 +160,16 @@ async fn ledger(call: Call) -> Result<Response, Problem> {
 async fn keys(call: Call) -> Result<Response, Problem> {
     let (held, now) = call.held().await?;
     let owner = if call.text("of") == Some("ledger") { TenantId::LEDGER } else { call.tenant()? };
-    Ok(page(&view::public_keys(&held.reading(call.app.opener(), now), owner, &call.paging()?)?))
+    let found = view::public_keys(&held.reading(call.app.opener(), now), owner, &call.paging()?)?;
+    let origin = call.app.engine().origin();
+    let items = found.items.into_iter().map(|key| KeyView { verifier_key: verifier_key(origin, &key), key }).collect();
+    Ok(page(&Page { items, next: found.next }))
+}
+
+/// What verifiers of the log's seals trust, of a key that makes them.
+fn verifier_key(origin: &str, key: &PublicKeyView) -> Option<String> {
+    let public = PublicKey::from_slice(&key.public.0).filter(|_| key.purpose == Purpose::Seal)?;
+    Some(VerifierKey { origin: origin.to_owned(), key: public }.to_string())
 }
 
 async fn tenants(call: Call) -> Result<Response, Problem> {
@@ -172,7 +197,7 @@ async fn organisations(call: Call) -> Result<Response, Problem> {
     let found = match call.text("slug") {
         Some(slug) => {
             let items = view::organisation_by_slug(&reading, tenant, slug)?.into_iter().collect();
-            chancery_projections::view::Page { items, next: None }
+            Page { items, next: None }
         }
         None => view::organisations(&reading, tenant, &call.paging()?)?,
     };

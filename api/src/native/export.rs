@@ -1,0 +1,74 @@
+//! `GET /v1/ledger/export`: the whole log as one file, while the daemon runs.
+
+use std::io::{self, BufWriter, Write};
+
+use bytes::Bytes;
+use chancery_ledger::export::{Bodies, ExportError, export_log};
+use chancery_projections::rejection::Rejection;
+use chancery_projections::scope::Scope;
+use hyper::header::{self, HeaderValue};
+use tokio::sync::mpsc;
+
+use super::admin::alone;
+use super::call::Call;
+use super::operation::{Access, Content, Form, Operation, query};
+use crate::problem::Problem;
+use crate::response::{self, Response};
+
+const MEDIA_TYPE: &str = "application/octet-stream";
+/// One piece of the file, in bytes, and how many wait for a slow client.
+const PIECE_BYTES: usize = 64 * 1024;
+const PIECES_WAITING: usize = 4;
+
+/// `GET /v1/ledger/export`.
+pub const EXPORT: Operation = Operation {
+    id: "exportLedger",
+    summary: "The whole log as one file, as `docs/format.md` specifies it; it verifies offline. Its last frame says that it is whole.",
+    access: Access::Scope(Scope::LedgerAdminister),
+    parameters: &[query("bodies", Form::Flag, "`false` leaves the bodies out that no verifier needs.")],
+    bodies: &[],
+    answers: &[Content::text(MEDIA_TYPE)],
+    problems: &[],
+    handler: |call| Box::pin(export(call)),
+};
+
+async fn export(call: Call) -> Result<Response, Problem> {
+    // It holds the events of every tenant.
+    if !call.principal()?.sees_ledger() {
+        return Err(Rejection::NotRoot.into());
+    }
+    let place = alone(&call.app)?;
+    let bodies = if call.flag("bodies") == Some(false) { Bodies::Withheld } else { Bodies::Included };
+    let log = call.app.engine().log();
+    let size = log.size();
+    let (pieces, body) = mpsc::channel(PIECES_WAITING);
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        let mut out = BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
+        let written = export_log(&*log, size, bodies, &mut out, |_| {}).and_then(|_| Ok(out.flush()?));
+        match written {
+            Ok(()) => {}
+            Err(ExportError::Write(_)) => tracing::debug!("an export was not read to its end"),
+            // Without its last frame, what was sent passes for no export.
+            Err(error) => tracing::error!(%error, "the log could not be exported"),
+        }
+    });
+    let mut response = response::stream(MEDIA_TYPE, body);
+    let name = HeaderValue::from_static("attachment; filename=\"ledger.export\"");
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    Ok(response)
+}
+
+/// Writing that waits for the client.
+struct Pieces(mpsc::Sender<Bytes>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(Bytes::copy_from_slice(bytes)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
