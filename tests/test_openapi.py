@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from jsonschema import Draft202012Validator
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from daemon import Daemon
 
@@ -42,7 +43,12 @@ schema = schemathesis.pytest.from_fixture("described")
     suppress_health_check=list(HealthCheck),
 )
 def test_the_served_api_is_the_described_one(case: schemathesis.Case, served: Daemon) -> None:
-    case.call_and_validate(headers={"Authorization": f"Bearer {served.credentials['admin_key']}"}, timeout=60)
+    # What has the right shape can still be refused for what it means: a command whose agent is not there, a moment that
+    # has not come, a cursor that no page gave.
+    can_be_refused = case.operation.path == "/v1/commands" or {"as_of", "cursor"} & set(case.query or {})
+    excluded = [positive_data_acceptance] if can_be_refused else []
+    headers = {"Authorization": f"Bearer {served.credentials['admin_key']}"}
+    case.call_and_validate(headers=headers, timeout=60, excluded_checks=excluded)
 
 
 def test_the_description_is_openapi_3_1(served: Daemon) -> None:

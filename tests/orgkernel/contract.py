@@ -119,7 +119,7 @@ def open_chain(kernel: httpx.Client, agent_id: str = UNKNOWN_AGENT, mission_id: 
     return reply.json()["chain_id"], mission_id
 
 
-def append_body(mission_id: str, **changes: object) -> dict:
+def append_body(mission_id: str, /, **changes: object) -> dict:
     """An entry that is accepted."""
     good = {
         "layer": "EXECUTION",

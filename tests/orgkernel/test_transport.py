@@ -70,7 +70,7 @@ def test_unknown_routes_and_methods(kernel: httpx.Client) -> None:
         reply = kernel.get(path)
         assert reply.status_code == 404
         assert reply.json() == {"detail": "Not Found"}
-    for method, path in (("DELETE", "/identity/issue"), ("PUT", "/token/mint"), ("GET", "/audit/initialize"), ("POST", "/ca")):
+    for method, path in (("DELETE", "/identity/issue"), ("PUT", "/token/mint"), ("GET", "/audit/ac_x/append"), ("POST", "/ca")):
         assert_error(kernel.request(method, path), 405)
 
 

@@ -17,7 +17,7 @@ pub struct Daemon {
     pub url: String,
     /// An API key that opens the native mount.
     #[arg(long, env = "CHANCERY_API_KEY", hide_env_values = true)]
-    pub api_key: String,
+    pub api_key: Option<String>,
     /// Act in another tenant, by slug or id; only keys of the root tenant can.
     #[arg(long, env = "CHANCERY_TENANT")]
     pub tenant: Option<String>,
@@ -33,7 +33,7 @@ impl Daemon {
     /// When the daemon cannot be reached or does not answer with success.
     pub fn get(&self, path: &str) -> anyhow::Result<http::Response<Body>> {
         let request = self.agent()?.get(format!("{}{path}", self.base()));
-        self.answered(self.headers(request).call())
+        self.answered(self.headers(request)?.call())
     }
 
     /// Posts a body, and gives the answer whatever its status.
@@ -48,7 +48,7 @@ impl Daemon {
             request = request.header(*name, *value);
         }
         let mut body = body;
-        let sent = self.headers(request).send(ureq::SendBody::from_reader(&mut body));
+        let sent = self.headers(request)?.send(ureq::SendBody::from_reader(&mut body));
         sent.with_context(|| format!("the daemon at {} cannot be reached; is it running?", self.url))
     }
 
@@ -66,12 +66,13 @@ impl Daemon {
         self.url.trim_end_matches('/')
     }
 
-    fn headers<Any>(&self, request: ureq::RequestBuilder<Any>) -> ureq::RequestBuilder<Any> {
-        let request = request.header("authorization", format!("Bearer {}", self.api_key));
-        match &self.tenant {
+    fn headers<Any>(&self, request: ureq::RequestBuilder<Any>) -> anyhow::Result<ureq::RequestBuilder<Any>> {
+        let key = self.api_key.as_deref().context("name an API key, by --api-key or CHANCERY_API_KEY")?;
+        let request = request.header("authorization", format!("Bearer {key}"));
+        Ok(match &self.tenant {
             Some(tenant) => request.header("chancery-tenant", tenant),
             None => request,
-        }
+        })
     }
 
     fn agent(&self) -> anyhow::Result<Agent> {

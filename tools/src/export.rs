@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, env = "CHANCERY_DATA_DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
-    daemon: Option<Daemon>,
+    daemon: Daemon,
     /// The file to write; it must not exist yet.
     #[arg(long)]
     out: PathBuf,
@@ -54,8 +54,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 
 fn write(arguments: &Arguments, file: &File) -> anyhow::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, file);
-    match (&arguments.data_dir, &arguments.daemon) {
-        (Some(dir), _) => {
+    match &arguments.data_dir {
+        Some(dir) => {
             let held = DataDir::open(dir)?;
             let log = SledStore::open(&held.log())?;
             let bodies = if arguments.without_bodies { Bodies::Withheld } else { Bodies::Included };
@@ -63,12 +63,11 @@ fn write(arguments: &Arguments, file: &File) -> anyhow::Result<()> {
             export_log(&log, log.size(), bodies, &mut file, |events| bar.set_position(events))?;
             bar.finish_and_clear();
         }
-        (None, Some(daemon)) => {
+        None => {
             let path = if arguments.without_bodies { "/v1/ledger/export?bodies=false" } else { "/v1/ledger/export" };
-            let mut answer = daemon.get(path)?;
+            let mut answer = arguments.daemon.get(path)?;
             io::copy(&mut answer.body_mut().as_reader(), &mut file).context("the daemon's answer broke off")?;
         }
-        (None, None) => bail!("name a --data-dir, or the running daemon by --api-key"),
     }
     Ok(file.flush()?)
 }
