@@ -1,13 +1,19 @@
 //! Lists: cursors, filters, pages by number; and the past.
 
-use chancery_ledger::ids::{AgentId, OrganisationId};
+use chancery_ledger::body::token::Profile;
+use chancery_ledger::ids::{AgentId, OrganisationId, Seq};
 use chancery_projections::command::*;
+use chancery_projections::context::Opener;
+use chancery_projections::execution::view::{verify_audit_chain, whole_audit_chain};
 use chancery_projections::identity::state::AgentStatus;
-use chancery_projections::identity::view::{AgentFilter, agents, agents_page, organisation_by_slug};
+use chancery_projections::identity::view::{AgentFilter, agent, agents, agents_page, organisation_by_slug};
 use chancery_projections::rows::Order;
-use chancery_projections::token::view::{TokenFilter, tokens};
-use chancery_projections::view::{PageNumber, Paging, ViewError};
+use chancery_projections::token::view::{TokenFilter, newest_valid_token, token, tokens};
+use chancery_projections::view::{Held, PageNumber, Paging, ViewError};
+use chancery_projections::views::{View, open_stores};
 
+use crate::histories::feed;
+use crate::the;
 use crate::world::*;
 
 /// Forty agents of two organisations by turns; every fifth is suspended, every seventh ended.
@@ -171,4 +177,55 @@ fn tokens_are_listed_by_agent_mission_and_life() {
     assert!(tokens(&w.reading(), w.second, &base, &Paging::newest(9)).unwrap().items.is_empty());
     let theirs = TokenFilter { agent: Some(ada), ..base };
     assert!(tokens(&w.reading(), w.second, &theirs, &Paging::newest(9)).unwrap().items.is_empty());
+}
+
+/// Every read can be asked at a past event; what depends on the time is then as it was at that moment.
+#[test]
+fn the_past_reads_as_it_was() {
+    let mut w = World::new();
+    let ada = w.agent("ada");
+    let first = w.token(ada);
+    let opened = w.when(open_chain("msn_test000001")).then_decided();
+    let chain = the!(&opened, AuditChainOpened).chain;
+    let before = (w.events.last().unwrap().seq, w.now);
+    w.advance_secs(10);
+    w.when(suspend(ada)).then_decided();
+    w.when(revoke_token(first)).then_decided();
+    w.when(append(chain, "EXECUTION_late")).then_decided();
+    w.when(CloseAuditChain { chain }).then_decided();
+    w.agent("bob");
+    let after = (w.events.last().unwrap().seq, w.now);
+
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let stores = open_stores(dir.path()).unwrap();
+    for (view, store) in stores.iter() {
+        feed(view, store, &w.events);
+    }
+    let held = |as_of| {
+        let snapshot = |view| stores.get(view).snapshot();
+        Held::new(snapshot(View::Identity), snapshot(View::Token), snapshot(View::Execution), as_of).unwrap()
+    };
+    let opener = Opener::new(&w.keys);
+    for (as_of, is_past) in [(Some(before.0), true), (Some(after.0), false), (None, false)] {
+        let held = held(as_of);
+        let reading = held.reading(opener, if is_past { before.1 } else { after.1 });
+        assert_eq!(held.size(), if is_past { before.0 } else { after.0 }.tree_size());
+        let agent = agent(&reading, w.root, ada).unwrap().unwrap();
+        assert_eq!((agent.usable, agent.version < before.0), (is_past, is_past));
+        let token = token(&reading, w.root, first).unwrap().unwrap();
+        assert_eq!((token.live, token.revoked.is_none()), (is_past, is_past));
+        let mission = token.mission.unwrap();
+        let newest = newest_valid_token(&reading, w.root, Profile::Execution, mission).unwrap();
+        assert_eq!(newest.map(|token| token.id), is_past.then_some(first));
+        let listed = |status| {
+            let filter = AgentFilter { organisation: None, status: Some(status) };
+            agents(&reading, w.root, filter, &Paging::newest(10)).unwrap().items.len()
+        };
+        assert_eq!((listed(AgentStatus::Active), listed(AgentStatus::Suspended)), (1, usize::from(!is_past)));
+        let (header, entries) = whole_audit_chain(&reading, w.root, chain).unwrap().unwrap();
+        assert_eq!((header.closed.is_none(), entries.len()), (is_past, if is_past { 1 } else { 3 }));
+        assert!(verify_audit_chain(&reading, w.root, chain).unwrap().unwrap().valid);
+    }
+    // Nobody reads the future: what has not happened yet is read as of the newest event.
+    assert_eq!(held(Some(Seq(1_000_000))).size(), after.0.tree_size());
 }
