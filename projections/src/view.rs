@@ -22,8 +22,9 @@ use crate::views::{Lagging, View, Views};
 pub const LIMIT_MAX: usize = 1000;
 /// Items of a page when nobody says how many.
 pub const LIMIT_DEFAULT: usize = 100;
-/// Most rows that one request looks at to fill a page; a page that stops here says where to go on.
-const LOOKED_AT_MAX: u64 = 10_000;
+/// Most members that one request looks at to fill a page, which takes a fraction of a second; a page that stops here says
+/// where to go on.
+const LOOKED_AT_MAX: u64 = 2_000;
 
 /// The rows of one moment, and what rendering them needs.
 #[derive(Clone, Copy)]
