@@ -137,7 +137,7 @@ impl App {
     /// [`Problem::Unauthenticated`]; [`Problem::Rejected`] when the tenant is suspended; those of reading the view.
     pub async fn principal(&self, request: &Request, mount: Mount) -> Result<Principal, Problem> {
         let secret = auth::presented(request.headers()).ok_or(Problem::Unauthenticated)?;
-        let identity = self.view(View::Identity).await?;
+        let identity = self.access_view().await?;
         auth::identify(&identity, secret, mount, self.now())?.map_err(|refused| {
             self.metrics.refusals.inc();
             if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
@@ -152,7 +152,7 @@ impl App {
     /// # Errors
     /// Those of reading the view.
     pub async fn still_lets_in(&self, principal: &Principal) -> Result<bool, Problem> {
-        Ok(principal.is_still_good(&self.view(View::Identity).await?, self.now())?)
+        Ok(principal.is_still_good(&self.access_view().await?, self.now())?)
     }
 
     /// What goes with a request's command: `Idempotency-Key`, `If-Match`, its correlation, and, if events are to say
@@ -199,6 +199,15 @@ impl App {
         self.metrics.count_command(command.name());
         let pending = self.sequencer().submit(envelope(principal, command, options))?;
         Ok(pending.await?)
+    }
+
+    /// The identity view, as far as it says who is let in: it reflects every acknowledged change of that.
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    pub async fn access_view(&self) -> Result<ViewSnapshot, Problem> {
+        let known = self.sequencer().access_acknowledged();
+        Ok(self.views().read(View::Identity, known, Duration::from_secs(VIEW_PATIENCE_SECS)).await?)
     }
 
     /// A view that reflects everything its caller may already know.

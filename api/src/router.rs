@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use chancery_projections::views::View;
 use hyper::Method;
 use hyper::header::{self, HeaderValue};
 
@@ -145,7 +144,7 @@ async fn call(
         Access::Credential | Access::Scope(_) => {
             let mut principal = app.principal(&request, Mount::Native).await?;
             if let Some(tenant) = request.header("chancery-tenant")? {
-                principal = principal.enter(&app.view(View::Identity).await?, tenant)?;
+                principal = principal.enter(&app.access_view().await?, tenant)?;
             }
             if let Access::Scope(scope) = operation.access {
                 principal.require(scope)?;

@@ -13,7 +13,7 @@ fn nothing_but_health_is_to_be_had_without_a_key() {
     assert!(paths.len() > 25);
     for (path, item) in paths {
         for method in item.as_object().unwrap().keys() {
-            let path = path.replace("{seq}", "0").replace("{view}", "identity").replace('{', "").replace('}', "");
+            let path = path.replace("{seq}", "0").replace("{view}", "identity").replace(['{', '}'], "");
             let answer = nobody.send(&method.to_uppercase(), &path, &[], b"");
             if path == "/livez" || path == "/readyz" {
                 assert_eq!(answer.status, 200);

@@ -1,5 +1,7 @@
 //! The daemon from outside: a real process, a real socket, a data directory of its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
+
 mod answers;
 mod auth;
 mod batches;

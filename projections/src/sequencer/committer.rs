@@ -93,6 +93,9 @@ impl Writer {
         let commit = Arc::new(self.committer.commit(group.numbered.clone()).map_err(|error| error.to_string())?);
         self.workers.iter().for_each(|(_, worker)| worker.follow(&commit));
         self.seal = commit.seal().bytes().clone();
+        if commit.events().iter().any(|event| changes_access(event.body.kind())) {
+            self.shared.access.store(commit.size().0, Ordering::Release);
+        }
         self.shared.durable.send_replace(commit.size());
         let took = begun.elapsed();
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -151,6 +154,20 @@ impl Writer {
         let kind = Kind::from_code(envelope.kind).ok_or_else(|| format!("event {seq} is of an unknown kind"))?;
         Ok(Recorded { seq, time: envelope.time, kind, hash: link::header_hash(&record.header) })
     }
+}
+
+/// Whether events of a kind change who is let in, or where.
+const fn changes_access(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::TenantCreated
+            | Kind::TenantUpdated
+            | Kind::TenantSuspended
+            | Kind::TenantResumed
+            | Kind::TenantDeleted
+            | Kind::CredentialCreated
+            | Kind::CredentialRevoked
+    )
 }
 
 /// The newest seal of a log, to begin with.

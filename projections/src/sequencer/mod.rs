@@ -213,6 +213,14 @@ impl Sequencer {
         self.shared.log.size()
     }
 
+    /// As [`acknowledged`](Self::acknowledged), for who checks credentials alone: a view that reflects a log of this size
+    /// reflects every acknowledged change of who is let in. It moves far less often, so that checking a credential
+    /// seldom waits for a view.
+    #[must_use]
+    pub fn access_acknowledged(&self) -> TreeSize {
+        TreeSize(self.shared.access.load(Ordering::Acquire))
+    }
+
     /// The size of the durable log, as it grows.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<TreeSize> {
@@ -304,6 +312,7 @@ impl Sequencer {
             room: Semaphore::new(waiting_max.min(Semaphore::MAX_PERMITS)),
             waiting_max,
             durable: watch::Sender::new(log.size()),
+            access: AtomicU64::new(log.size().0),
             stopped: OnceLock::new(),
             is_committer_gone: AtomicBool::new(false),
             commands: AtomicU64::new(0),
@@ -420,6 +429,8 @@ struct Shared {
     room: Semaphore,
     waiting_max: usize,
     durable: watch::Sender<TreeSize>,
+    /// The size of the log with the last commit that changed who is let in.
+    access: AtomicU64,
     stopped: OnceLock<String>,
     /// Nothing handed over will become durable any more.
     is_committer_gone: AtomicBool,
