@@ -10,7 +10,7 @@ use chancery_projections::execution::state::{AuditChain, AuditEntry};
 use chancery_projections::execution::view::{AuditChainVerdict, AuditChainView, AuditEntryView};
 use chancery_projections::identity::state::{self, Agent, AgentStatus};
 use chancery_projections::identity::view::{AgentView, CertificateView, PublicKeyView};
-use chancery_projections::json::{Json, Members};
+use chancery_projections::json::Json;
 use chancery_projections::lane::orgkernel::ids::{
     NAMESPACE, render_agent, render_chain, render_challenge, render_entry, render_mission, render_token,
 };
@@ -305,7 +305,7 @@ pub fn mission_text(id: MissionId, key: Option<&ExternalKey>) -> String {
 /// An object as it was sent; empty when it was erased.
 fn object(text: Option<&str>) -> Json {
     let members = text.and_then(|text| Json::parse_members(text).ok());
-    Json::Object(members.unwrap_or_else(Members::new))
+    Json::Object(members.unwrap_or_default())
 }
 
 /// What a scope check found.

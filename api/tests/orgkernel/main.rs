@@ -1,0 +1,11 @@
+//! The OrgKernel mount from outside: a real process, a real socket, a data directory of its own.
+
+#[path = "../daemon/support.rs"]
+#[allow(dead_code, reason = "the other tests of the daemon use the rest")]
+mod support;
+
+mod golden;
+mod isolation;
+mod kernel;
+mod mount;
+mod signatures;
