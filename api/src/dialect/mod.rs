@@ -3,3 +3,6 @@
 //! A room gets every request below its mount, authenticated or not, and answers in its vendor's words alone.
 
 pub mod orgkernel;
+
+#[cfg(test)]
+mod tests;

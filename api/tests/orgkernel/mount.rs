@@ -249,3 +249,86 @@ fn refusals_say_what_is_right_in_the_vendors_shape() {
     assert!(said.starts_with("HTTP/1.1 413 ") && said.contains("{\"detail\":\"the body is longer than"), "{said}");
     assert_eq!(kernel.read(&format!("/token/{token}")).ok()["is_valid"], true);
 }
+
+#[test]
+fn an_identity_past_its_date_is_not_active_and_may_nothing() {
+    let home = Home::new();
+    let daemon = home.start();
+    let kernel = kernel(&home, &daemon);
+    let issued = json!({
+        "agent_name": "past", "org_id": "acme-corp", "issued_by": "ops", "valid_until": "2020-01-01T00:00:00Z",
+    });
+    let mut issued = kernel.post("/identity/", &issued).ok();
+    for shown_once in ["agent_private_key_pem", "private_key_pem"] {
+        assert!(issued.as_object_mut().unwrap().remove(shown_once).unwrap().is_string());
+    }
+    assert_eq!((issued["status"].as_str(), issued["is_active"].as_bool()), (Some("ACTIVE"), Some(false)));
+    let id = text(&issued["agent_id"]);
+    assert_eq!(kernel.read(&format!("/identity/{id}")).ok(), issued);
+    assert_eq!(kernel.read("/identity/org/acme-corp?status=ACTIVE").ok(), json!([issued]));
+    assert_eq!(kernel.read("/identity/org/acme-corp?status=EXPIRED").ok(), json!([]), "it is derived, never stored");
+    assert_eq!(kernel.read("/identity/org/acme-corp/page?status=EXPIRED").ok()["total"], 0);
+    let verified = kernel.post("/identity/verify", &json!({"agent_id": id})).ok();
+    assert_eq!(
+        (verified["is_active"].as_bool(), verified["message"].as_str()),
+        (Some(false), Some("AgentIdentity has expired."))
+    );
+    kernel.post("/token/mint", &mint(&id, "msn_first0")).detail(409);
+}
+
+#[test]
+fn a_scope_check_denies_in_the_contracts_order() {
+    let home = Home::new();
+    let daemon = home.start();
+    let kernel = kernel(&home, &daemon);
+    let [ada, bob] = ["ada", "bob"].map(|name| text(&kernel.issue(name)["identity"]["agent_id"]));
+    let mut ask = mint(&ada, "msn_first0");
+    ask["immutable_params"] = json!({"currency": "USD"});
+    ask["bounded_params"] = json!([{"param_name": "amount", "lower_bound": 0, "upper_bound": 10}]);
+    let token = text(&kernel.post("/token/mint", &ask).ok()["token_id"]);
+    let check = |token: &str, tool: &str, params: Value, agent: Option<&str>| {
+        let asked = json!({"token_id": token, "tool_name": tool, "params": params, "agent_id": agent});
+        let found = kernel.post("/token/scope/check", &asked).ok();
+        assert_eq!((&found["token_id"], &found["tool_name"]), (&asked["token_id"], &asked["tool_name"]));
+        assert_eq!(found["passed"].as_bool().map(|passed| !passed), found["blocked"].as_bool());
+        let codes: Vec<String> = found["violations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|violation| violation.as_str().unwrap().split(':').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(codes.is_empty(), found["passed"].as_bool().unwrap());
+        codes
+    };
+    let good = json!({"currency": "USD", "amount": 10});
+    for token in ["tok_000000000000", "tok_01jcp0e84wfgx9y7jvdnz8z6gb", "no id whatever", &bob] {
+        assert_eq!(check(token, "read", good.clone(), None), ["token_invalid_or_expired"], "{token}");
+    }
+    assert!(check(&token, "read", good.clone(), Some(&ada)).is_empty());
+    assert_eq!(check(&token, "read", good.clone(), Some(&bob)), ["agent_mismatch"]);
+    assert_eq!(check(&token, "Read", json!({"amount": "5"}), Some("nobody")), ["agent_mismatch"]);
+    assert_eq!(
+        check(&token, "Read", json!({"amount": "5"}), None),
+        ["tool_not_in_scope", "immutable_param_mismatch", "bounded_param_violation"]
+    );
+    kernel.act(&format!("/identity/{ada}/suspend")).ok();
+    assert_eq!(check(&token, "read", good.clone(), Some(&bob)), ["agent_not_active"]);
+    kernel.act(&format!("/identity/{ada}/reactivate")).ok();
+    assert!(check(&token, "read", good.clone(), None).is_empty());
+    kernel.act(&format!("/token/{token}/use")).ok();
+    assert_eq!(check(&token, "read", good, None), ["token_invalid_or_expired"]);
+}
+
+#[test]
+fn the_first_reason_of_an_invalidation_stands() {
+    let home = Home::new();
+    let daemon = home.start();
+    let kernel = kernel(&home, &daemon);
+    let agent = text(&kernel.issue("worker")["identity"]["agent_id"]);
+    let token = text(&kernel.mint(&agent, "msn_first0")["token_id"]);
+    let first = kernel.act(&format!("/token/{token}/invalidate?reason=first")).ok();
+    assert_eq!(first["invalidation_reason"], "first");
+    assert_eq!(kernel.act(&format!("/token/{token}/invalidate?reason=second")).ok(), first);
+    assert_eq!(kernel.read(&format!("/token/{token}")).ok(), first);
+    assert_eq!(kernel.read("/token/mission/msn_first0/active").text, "null");
+}

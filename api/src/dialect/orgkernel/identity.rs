@@ -12,7 +12,7 @@ use chancery_projections::view::{NumberedPage, Page, Reading};
 use super::call::{Call, ok, unexpected};
 use super::error::Failure;
 use super::from_wire;
-use super::wire::{Certificate, Csr, IdentityOut, IssueResult, Status};
+use super::wire::{Certificate, Csr, IdentityOut, IssueResult, LegacyIssued, Status};
 use super::{from_wire::identity as requests, to_wire};
 use crate::problem::Problem;
 use crate::response::Response;
@@ -40,12 +40,16 @@ pub(super) async fn issue(mut call: Call<'_>) -> Result<Response, Failure> {
     Ok(ok(&IssueResult { identity, certificate, ca_fingerprint, agent_private_key_pem: pem, private_key_pem: pem }))
 }
 
-/// Issues without showing the private key: the vendor's answer has no place for it.
+/// Issues the older way. The vendor's code loses the private key that its own comment promises; here it is shown
+/// (contracts/orgkernel.md, D21), because nobody could use the identity without it.
 pub(super) async fn issue_legacy(mut call: Call<'_>) -> Result<Response, Failure> {
     let command = requests::legacy(&call.body().await?)?;
     let (ca_fingerprint, command, registered) = register(&call, command).await?;
     let identity = to_wire::registered(&registered, &command.profile, &ca_fingerprint);
-    Ok(ok(&IdentityOut { identity, is_active: registered.agent.unusable(call.app.now()).is_none() }))
+    let is_active = registered.agent.unusable(call.app.now()).is_none();
+    let pem = registered.private_key_pem.as_ref().map(|pem| pem.as_str());
+    let identity = IdentityOut { identity, is_active };
+    Ok(ok(&LegacyIssued { identity, agent_private_key_pem: pem, private_key_pem: pem }))
 }
 
 async fn read_csr(call: &mut Call<'_>) -> Result<Csr, Failure> {

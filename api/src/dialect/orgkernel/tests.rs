@@ -1,5 +1,7 @@
 //! The table of contents against the contract, and what views and failures look like here.
 
+use chancery_projections::rejection::Rejection;
+
 use super::*;
 
 /// The routes of contracts/orgkernel.md, section 2, by number: 1 to 28 and the additions 29 to 31.
@@ -115,4 +117,101 @@ fn what_no_route_answers_is_not_found_and_other_methods_are_not_allowed() {
             Err(problem) => panic!("{method} {path}: {problem}"),
         }
     }
+}
+
+/// What an answer is made of.
+fn said(failure: Failure, part: Part) -> (u16, String) {
+    let response = failure.response(part);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let crate::response::ResponseBody::Whole(body) = response.body() else { panic!("a failure is answered whole") };
+    (response.status().as_u16(), String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// Every rejection with its status here; contracts/orgkernel.md, section 2, "Refusals".
+#[test]
+fn every_rejection_has_the_contracts_status() {
+    let seq = chancery_ledger::ids::Seq(7);
+    let scope = || "x".to_owned();
+    let statuses = [
+        (Rejection::NotFound { thing: "agent" }, 404),
+        (Rejection::ScopeMissing { scope: "agents:read" }, 403),
+        (Rejection::TenantSuspended, 403),
+        (Rejection::Conflict { expected: seq, actual: seq }, 409),
+        (Rejection::LimitReached { limit: "entries", max: 1 }, 409),
+        (Rejection::IdempotencyConflict { original: seq }, 409),
+        (Rejection::NotRoot, 403),
+        (Rejection::SlugTaken, 409),
+        (Rejection::HandleTaken { namespace: "orgkernel/acme".to_owned() }, 409),
+        (Rejection::AgentDecommissioned, 400),
+        (Rejection::AgentNotUsable { why: "suspended" }, 409),
+        (Rejection::MissionEnded { state: "completed" }, 409),
+        (Rejection::MissionOtherAgent, 409),
+        (Rejection::ChallengeDead, 400),
+        (Rejection::ScopeNotHeld { scope: scope() }, 403),
+        (Rejection::ScopeUnknown { scope: scope() }, 422),
+        (Rejection::MissionExists, 409),
+        (Rejection::ChainExists, 409),
+        (Rejection::ChainClosed, 400),
+        (Rejection::OrganisationDeleted, 409),
+        (Rejection::CredentialRevoked, 400),
+        (Rejection::RootTenant, 400),
+        (Rejection::KeyInUse, 409),
+    ];
+    for (rejection, status) in statuses {
+        let recorded = Problem::RejectedOnRecord { rejection: rejection.clone(), events: Vec::new() };
+        let (got, text) = said(rejection.clone().into(), Part::Body);
+        assert_eq!(got, status, "{rejection:?}");
+        assert!(text.starts_with("{\"detail\":") && text.len() > 20, "{text}");
+        assert_eq!(said(recorded.into(), Part::Body), (got, text), "a refusal that is a fact reads alike");
+    }
+    let invalid = Rejection::Invalid { field: "profile.metadata", why: "at most 16384 bytes in all".to_owned() };
+    let wanted = r#"{"detail":[{"type":"value_error","loc":["body","metadata"],"msg":"Value error, at most 16384 bytes in all"}]}"#;
+    assert_eq!(said(invalid.into(), Part::Body), (422, wanted.to_owned()));
+    let invalid = Rejection::Invalid { field: "ttl_secs", why: "must be 1 to 3600".to_owned() };
+    let (_, text) = said(invalid.into(), Part::Query);
+    assert!(text.contains(r#"["query","ttl_seconds"]"#), "{text}");
+}
+
+#[test]
+fn what_the_operator_must_mend_is_503_and_says_nothing_of_the_inside() {
+    use chancery_projections::rows::RowsError;
+    use chancery_projections::sequencer::SubmitError;
+
+    let why = || "fjall: /var/lib/chancery/views".to_owned();
+    let failures: [(Problem, bool); 4] = [
+        (SubmitError::Busy { retry_after_secs: 3 }.into(), true),
+        (SubmitError::Stopped { why: why() }.into(), true),
+        (SubmitError::Unavailable { why: why() }.into(), true),
+        (RowsError::Missing("the row of /var/lib").into(), true),
+    ];
+    for (problem, retry) in failures {
+        let response = Failure::from(problem).response(Part::Body);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers().contains_key("retry-after"), retry);
+        let crate::response::ResponseBody::Whole(body) = response.body() else { panic!("a failure is answered whole") };
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(!text.contains("fjall") && !text.contains("/var"), "{text}");
+    }
+    assert_eq!(said(Problem::Internal.into(), Part::Body), (500, "{\"detail\":\"Internal Server Error\"}".to_owned()));
+}
+
+#[test]
+fn names_are_shown_in_the_vendors_letters() {
+    for (name, slug) in [
+        ("invoice-processor", "invoice-processor"),
+        ("Ada Lovelace", "ada-lovelace"),
+        ("Ada  --  Lövelace!", "ada-l-velace"),
+        ("under_score", "under_score"),
+        ("7 of 9", "agent-7-of-9"),
+        ("_x", "agent-_x"),
+        ("x", "agent-x"),
+        ("経理", "agent"),
+        ("-", "agent"),
+        ("İstanbul", "i-stanbul"),
+    ] {
+        let shown = to_wire::as_slug(name);
+        assert_eq!(shown, slug, "{name}");
+    }
+    let long = to_wire::as_slug(&"ab".repeat(200));
+    assert_eq!(long.len(), 64);
 }

@@ -140,7 +140,7 @@ fn agent_name(agent: &AgentView) -> String {
 }
 
 /// A name as the vendor could have taken it: 2 to 64 of `a-z0-9_-`, a letter first.
-fn as_slug(name: &str) -> String {
+pub(super) fn as_slug(name: &str) -> String {
     let mut slug = String::new();
     for c in name.chars().flat_map(char::to_lowercase) {
         match c {

@@ -125,7 +125,7 @@ pub struct Certificate {
     pub status: Status,
 }
 
-/// What issuing gives: the only place where the private key is shown.
+/// What issuing gives. The private key is shown here and never again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IssueResult<'a> {
     /// The identity.
@@ -137,6 +137,18 @@ pub struct IssueResult<'a> {
     /// Unencrypted PKCS#8 PEM, under the name the SDK reads.
     pub agent_private_key_pem: Option<&'a str>,
     /// The same, under the name the code gives it.
+    pub private_key_pem: Option<&'a str>,
+}
+
+/// What the older way of issuing gives: the identity, and its private key as [`IssueResult`] has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LegacyIssued<'a> {
+    /// The identity.
+    #[serde(flatten)]
+    pub identity: IdentityOut,
+    /// Unencrypted PKCS#8 PEM.
+    pub agent_private_key_pem: Option<&'a str>,
+    /// The same.
     pub private_key_pem: Option<&'a str>,
 }
 

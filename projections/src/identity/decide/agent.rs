@@ -275,7 +275,8 @@ fn check(command: &RegisterAgent, now: Micros) -> Result<(), Rejection> {
     if command.valid_days.is_some_and(|days| !(1..=3650).contains(&days)) {
         return Err(Rejection::Invalid { field: "valid_days", why: "must be 1 to 3650".into() });
     }
-    if command.valid_until.is_some_and(|until| until <= now) {
+    // OrgKernel's older route has no such rule (contracts/orgkernel.md, route 3): what it issues can be past its date.
+    if command.via == Via::Native && command.valid_until.is_some_and(|until| until <= now) {
         return Err(Rejection::Invalid { field: "valid_until", why: "must lie in the future".into() });
     }
     Ok(())
