@@ -16,7 +16,7 @@ use chancery_ledger::time::Micros;
 use super::tenant;
 use crate::command::{
     AgentProfile, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent, ResumeAgent, SuspendAgent,
-    UpdateAgent,
+    UpdateAgent, Via,
 };
 use crate::context::Context;
 use crate::decide::{Decided, State, Stop, check_len, check_optional, check_slug};
