@@ -60,6 +60,21 @@ impl LastCheckpoint {
         Ok(Self { file, newest, next: 1 - at, dirty: false })
     }
 
+    /// The newest seal in the file, with the size it signs, for readers; `None` when there is no file or no seal. Writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The disk's; [`io::ErrorKind::InvalidData`] when neither slot can be read.
+    pub fn read(path: &Path) -> io::Result<Option<(TreeSize, Bytes)>> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
+        let newest = slots.into_iter().flatten().max_by_key(|(size, _)| *size).ok_or_else(|| damaged(path))?;
+        Ok(Some(newest).filter(|(_, seal)| !seal.is_empty()))
+    }
+
     /// The newest seal, with the size it signs; `None` before the first.
     #[must_use]
     pub fn newest(&self) -> Option<(TreeSize, Bytes)> {

@@ -4,12 +4,12 @@
 
 use chancery_ledger::actor::{Actor, Principal};
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{Seq, Subject, TenantId, ThingId};
+use chancery_ledger::ids::{Seq, Subject, TenantId, ThingId, ThingKind};
 use chancery_ledger::link::Hash;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::rows::table::Table;
+use crate::rows::table::{Key as _, Table};
 use crate::rows::{Order, Rows, RowsError, RowsMut};
 
 /// Events of a tenant, by tenant and position.
@@ -19,6 +19,8 @@ const BY_KIND: Table<()> = Table::new(129);
 /// Events about a thing, by subject and position. Things belong to one tenant, so the tenant needs no place here;
 /// readers compare it all the same.
 const BY_SUBJECT: Table<()> = Table::new(130);
+/// Bytes of a subject in a key: its kind and its id.
+const SUBJECT_BYTES: usize = 17;
 /// Commands that asked to happen once, by scope ([`scope`]) and key.
 const IDEMPOTENT: Table<Happened> = Table::new(131);
 
@@ -91,6 +93,30 @@ pub fn positions(
     }?;
     let position = |key: &[u8]| key.try_into().map(|bytes| Seq(u64::from_be_bytes(bytes))).ok();
     Ok(found.iter().filter_map(|(key, ())| position(key)).collect())
+}
+
+/// At most `limit` pairs of a thing and the position of an event about it, by thing and then position, after a pair
+/// (exclusive) or from the first.
+///
+/// # Errors
+/// [`RowsError`] when the view's storage fails.
+pub fn by_subject(
+    rows: &dyn Rows, after: Option<(Subject, Seq)>, limit: usize,
+) -> Result<Vec<(Subject, Seq)>, RowsError> {
+    let from = after.map(|(subject, seq)| {
+        let mut key = Vec::with_capacity(SUBJECT_BYTES + 8);
+        (subject, seq.0.saturating_add(1)).write(&mut key);
+        key
+    });
+    let found = BY_SUBJECT.list(rows, (), from.as_deref(), Order::Ascending, limit)?;
+    Ok(found.iter().filter_map(|(key, ())| subject_and_position(key)).collect())
+}
+
+fn subject_and_position(key: &[u8]) -> Option<(Subject, Seq)> {
+    let (subject, seq) = key.split_at_checked(SUBJECT_BYTES)?;
+    let (kind, id) = subject.split_first()?;
+    let subject = Subject { kind: ThingKind::from_code(*kind)?, id: Uuid::from_slice(id).ok()? };
+    Some((subject, Seq(u64::from_be_bytes(seq.try_into().ok()?))))
 }
 
 /// Within what an idempotency key is unique: the principal, and the tenant it entered, if it did.

@@ -3,9 +3,8 @@
 //!
 //! The views are rebuilt from the log alone; a daemon's own views are not believed.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -71,6 +70,37 @@ pub enum ReplayError {
         /// How many there are.
         size: TreeSize,
     },
+    /// The views in the directory reflect more events than the log has.
+    #[error("{dir} holds views of {replayed} events, more than the {size} of this log: name another directory", dir = dir.display())]
+    Ahead {
+        /// The views' directory.
+        dir: PathBuf,
+        /// How many events they reflect.
+        replayed: TreeSize,
+        /// How many the log has.
+        size: TreeSize,
+    },
+}
+
+/// A moment of a log: right after an event, seen from a time, on which depends what has lapsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The last event that is seen.
+    pub seq: Seq,
+    /// The time from which it is seen.
+    pub now: Micros,
+}
+
+impl Moment {
+    /// Right after an event, at its own time.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the event is not there or cannot be read.
+    pub fn after(log: &dyn LogStore, seq: Seq) -> Result<Self, ReplayError> {
+        let record = log.record(seq)?.ok_or(ReplayError::Beyond { seq, size: log.size() })?;
+        let (_, now, _) = event::peek(&record.header).map_err(|source| ReplayError::Header { seq, source })?;
+        Ok(Self { seq, now })
+    }
 }
 
 /// A thing that changed.
@@ -99,6 +129,22 @@ pub struct Digest {
     pub digest: String,
 }
 
+/// The kinds of things that views show.
+pub const SHOWN: [ThingKind; 9] = [
+    ThingKind::Tenant,
+    ThingKind::Organisation,
+    ThingKind::Member,
+    ThingKind::Agent,
+    ThingKind::Credential,
+    ThingKind::Challenge,
+    ThingKind::Token,
+    ThingKind::Mission,
+    ThingKind::AuditChain,
+];
+
+/// Rows or positions read at a time.
+const PAGE: usize = 256;
+
 /// A replayed log.
 pub struct Replay {
     log: Arc<dyn LogStore>,
@@ -116,6 +162,10 @@ impl Replay {
         log: Arc<dyn LogStore>, secrets: Box<dyn Secrets>, dir: &Path, up_to: TreeSize, progress: impl Fn(TreeSize),
     ) -> Result<Self, ReplayError> {
         let stores = open_stores(dir)?;
+        let replayed = stores.iter().map(|(_, store)| store.cursor()).max().unwrap_or_default();
+        if replayed > log.size() {
+            return Err(ReplayError::Ahead { dir: dir.to_owned(), replayed, size: log.size() });
+        }
         thread::scope(|scope| {
             let log = &*log;
             let running: Vec<_> = stores
@@ -140,33 +190,35 @@ impl Replay {
         self.stores.get(View::Journal).cursor()
     }
 
-    /// What the log says of a thing right after an event; `None` when it was not there, or is of a kind without a view.
+    /// What the log says of a thing at a moment; `None` when it was not there, or is of a kind that no view shows
+    /// ([`SHOWN`]).
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub fn thing(&self, subject: Subject, at: Seq) -> Result<Option<Value>, ReplayError> {
-        let held = self.held(at)?;
-        Ok(render(&held.reading(Opener::new(&*self.secrets), self.time(at)?), subject)?)
+    pub fn thing(&self, subject: Subject, at: Moment) -> Result<Option<Value>, ReplayError> {
+        let held = self.held(at.seq)?;
+        Ok(render(&held.reading(Opener::new(&*self.secrets), at.now), subject)?)
     }
 
-    /// Calls `visit` with each thing of a kind as it was right after an event, in the order of their ids, which is that of
-    /// their making. Ends early when `visit` says so.
+    /// Calls `visit` with each thing of a kind as it was at a moment, in the order of their ids, which is that of their
+    /// making. Ends early when `visit` says so.
     ///
     /// # Errors
     /// [`ReplayError`].
     pub fn each_thing(
-        &self, kind: ThingKind, at: Seq, mut visit: impl FnMut(Value) -> ControlFlow<()>,
+        &self, kind: ThingKind, at: Moment, mut visit: impl FnMut(Subject, Value) -> ControlFlow<()>,
     ) -> Result<(), ReplayError> {
-        let held = self.held(at)?;
-        let reading = held.reading(Opener::new(&*self.secrets), self.time(at)?);
+        let held = self.held(at.seq)?;
+        let reading = held.reading(Opener::new(&*self.secrets), at.now);
         let mut from: Option<[u8; 16]> = None;
         loop {
             let page = ids_from(&reading, kind, from)?;
             let Some(last) = page.last() else { return Ok(()) };
             from = last.as_u128().checked_add(1).map(u128::to_be_bytes);
             for id in page {
-                if let Some(value) = render(&reading, Subject { kind, id })?
-                    && visit(value).is_break()
+                let subject = Subject { kind, id };
+                if let Some(value) = render(&reading, subject)?
+                    && visit(subject, value).is_break()
                 {
                     return Ok(());
                 }
@@ -177,14 +229,27 @@ impl Replay {
         }
     }
 
-    /// The events about a thing, from an event on, in order, at most `limit`.
+    /// Calls `visit` with each event about a thing, from an event on, in order. Ends early when `visit` says so.
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub fn timeline(&self, subject: Subject, from: Seq, limit: usize) -> Result<Vec<EventView>, ReplayError> {
+    pub fn timeline(
+        &self, subject: Subject, from: Seq, mut visit: impl FnMut(EventView) -> ControlFlow<()>,
+    ) -> Result<(), ReplayError> {
         let journal = self.stores.get(View::Journal).snapshot();
-        let found = journal::positions(&journal, Filter::Subject(subject), Some(from), Order::Ascending, limit)?;
-        found.into_iter().map(|seq| self.event(seq)).collect()
+        let mut next = from;
+        loop {
+            let page = journal::positions(&journal, Filter::Subject(subject), Some(next), Order::Ascending, PAGE)?;
+            for seq in &page {
+                if visit(self.event(*seq)?).is_break() {
+                    return Ok(());
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => next = last.next(),
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// One event, its encrypted fields opened where their keys are.
@@ -197,36 +262,67 @@ impl Replay {
             .map_err(|source| ReplayError::Event { seq, source })
     }
 
-    /// What differs between the moments right after two events: each thing that an event in between is about and that
-    /// is not as it was, or only `about` one thing.
+    /// Calls `visit` with what differs between two moments: each thing that an event in between is about and that is not
+    /// as it was, or only `about` one thing. Things come by kind and id. Ends early when `visit` says so.
+    ///
+    /// Holds the positions of one thing's events in memory at a time, and no more.
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub fn difference(&self, from: Seq, to: Seq, about: Option<Subject>) -> Result<Vec<Change>, ReplayError> {
-        let mut touched: BTreeMap<Subject, Vec<Seq>> = BTreeMap::new();
-        for item in self.log.records(from.next()) {
-            let (seq, record) = item?;
-            if seq > to {
-                break;
-            }
-            let envelope =
-                event::Envelope::parse(&record.header).map_err(|source| ReplayError::Header { seq, source })?;
-            for subject in envelope.subjects.into_iter().filter(|it| about.is_none_or(|about| about == *it)) {
-                touched.entry(subject).or_default().push(seq);
-            }
-        }
-        let (before, after) = (self.held(from)?, self.held(to)?);
+    pub fn difference(
+        &self, from: Moment, to: Moment, about: Option<Subject>, mut visit: impl FnMut(Change) -> ControlFlow<()>,
+    ) -> Result<(), ReplayError> {
+        let (before, after) = (self.held(from.seq)?, self.held(to.seq)?);
         let opener = Opener::new(&*self.secrets);
-        let (before, after) = (before.reading(opener, self.time(from)?), after.reading(opener, self.time(to)?));
-        let mut changes = Vec::new();
-        for (subject, events) in touched {
+        let (before, after) = (before.reading(opener, from.now), after.reading(opener, to.now));
+        self.each_touched(from.seq, to.seq, about, |subject, events| {
             let (before, after) = (render(&before, subject)?, render(&after, subject)?);
             let fields = differing(before.as_ref(), after.as_ref());
-            if !fields.is_empty() {
-                changes.push(Change { subject, before, after, fields, events });
+            if fields.is_empty() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            Ok(visit(Change { subject, before, after, fields, events }))
+        })
+    }
+
+    /// Calls `visit` with each thing that events after `from`, up to `to`, are about, and with their positions.
+    fn each_touched(
+        &self, from: Seq, to: Seq, about: Option<Subject>,
+        mut visit: impl FnMut(Subject, Vec<Seq>) -> Result<ControlFlow<()>, ReplayError>,
+    ) -> Result<(), ReplayError> {
+        let journal = self.stores.get(View::Journal).snapshot();
+        let mut after = about.map(|subject| (subject, from));
+        let mut gathered: Option<(Subject, Vec<Seq>)> = None;
+        loop {
+            let page = journal::by_subject(&journal, after, PAGE)?;
+            for (subject, seq) in page.iter().copied() {
+                if about.is_some_and(|about| about != subject) {
+                    break;
+                }
+                if gathered.as_ref().is_none_or(|(current, _)| *current != subject)
+                    && let Some((subject, events)) = gathered.replace((subject, Vec::new()))
+                    && !events.is_empty()
+                    && visit(subject, events)?.is_break()
+                {
+                    return Ok(());
+                }
+                if seq > from
+                    && seq <= to
+                    && let Some((_, events)) = &mut gathered
+                {
+                    events.push(seq);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE && about.is_none_or(|about| about == last.0) => after = Some(*last),
+                _ => break,
             }
         }
-        Ok(changes)
+        if let Some((subject, events)) = gathered.filter(|(_, events)| !events.is_empty()) {
+            // It is the last, so whether to go on is no question.
+            let _ = visit(subject, events)?;
+        }
+        Ok(())
     }
 
     /// The digest of each view, which a daemon's own view must have at the same size.
@@ -248,12 +344,6 @@ impl Replay {
         }
         let snapshot = |view| self.stores.get(view).snapshot();
         Ok(Held::new(snapshot(View::Identity), snapshot(View::Token), snapshot(View::Execution), Some(at))?)
-    }
-
-    fn time(&self, seq: Seq) -> Result<Micros, ReplayError> {
-        let record = self.log.record(seq)?.ok_or(StoreError::Missing { seq })?;
-        let (_, time, _) = event::peek(&record.header).map_err(|source| ReplayError::Header { seq, source })?;
-        Ok(time)
     }
 }
 
@@ -310,7 +400,7 @@ fn ids_from(reading: &Reading<'_>, kind: ThingKind, from: Option<[u8; 16]>) -> R
 fn page_of_ids<V: Serialize + serde::de::DeserializeOwned>(
     table: &Table<V>, rows: &dyn Rows, from: Option<[u8; 16]>,
 ) -> Result<Vec<Uuid>, RowsError> {
-    let page = table.list(rows, (), from.as_ref().map(<[u8; 16]>::as_slice), Order::Ascending, 256)?;
+    let page = table.list(rows, (), from.as_ref().map(<[u8; 16]>::as_slice), Order::Ascending, PAGE)?;
     Ok(page.iter().filter_map(|(key, _)| Uuid::from_slice(key).ok()).collect())
 }
 

@@ -13,20 +13,25 @@ use ureq::{Agent, Body, http};
 #[derive(Debug, Args)]
 pub struct Daemon {
     /// The daemon's address.
-    #[arg(long, env = "CHANCERY_URL", default_value = "http://127.0.0.1:8420")]
-    pub url: String,
+    #[arg(long, env = "CHANCERY_URL", default_value = "http://127.0.0.1:8420", global = true)]
+    url: String,
     /// An API key that opens the native mount.
-    #[arg(long, env = "CHANCERY_API_KEY", hide_env_values = true)]
-    pub api_key: Option<String>,
+    #[arg(long, env = "CHANCERY_API_KEY", hide_env_values = true, global = true)]
+    api_key: Option<String>,
     /// Act in another tenant, by slug or id; only keys of the root tenant can.
-    #[arg(long, env = "CHANCERY_TENANT")]
-    pub tenant: Option<String>,
+    #[arg(long, env = "CHANCERY_TENANT", global = true)]
+    tenant: Option<String>,
     /// PEM file of the authority that signed the daemon's certificate, if it is not a public one.
-    #[arg(long, env = "CHANCERY_CA_CERT")]
-    pub ca_cert: Option<PathBuf>,
+    #[arg(long, env = "CHANCERY_CA_CERT", global = true)]
+    ca_cert: Option<PathBuf>,
 }
 
 impl Daemon {
+    /// Whether a key was given, without which a daemon answers nothing.
+    pub const fn has_key(&self) -> bool {
+        self.api_key.is_some()
+    }
+
     /// Gets a path.
     ///
     /// # Errors
@@ -49,12 +54,15 @@ impl Daemon {
         }
         let mut body = body;
         let sent = self.headers(request)?.send(ureq::SendBody::from_reader(&mut body));
-        sent.with_context(|| format!("the daemon at {} cannot be reached; is it running?", self.url))
+        sent.with_context(|| self.unreachable())
+    }
+
+    fn unreachable(&self) -> String {
+        format!("the daemon at {} cannot be reached: is it running, and is --url right?", self.url)
     }
 
     fn answered(&self, answer: Result<http::Response<Body>, ureq::Error>) -> anyhow::Result<http::Response<Body>> {
-        let mut answer =
-            answer.with_context(|| format!("the daemon at {} cannot be reached; is it running?", self.url))?;
+        let mut answer = answer.with_context(|| self.unreachable())?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -67,7 +75,9 @@ impl Daemon {
     }
 
     fn headers<Any>(&self, request: ureq::RequestBuilder<Any>) -> anyhow::Result<ureq::RequestBuilder<Any>> {
-        let key = self.api_key.as_deref().context("name an API key, by --api-key or CHANCERY_API_KEY")?;
+        let Some(key) = &self.api_key else {
+            bail!("the daemon answers nobody without a key: give --api-key, or set CHANCERY_API_KEY");
+        };
         let request = request.header("authorization", format!("Bearer {key}"));
         Ok(match &self.tenant {
             Some(tenant) => request.header("chancery-tenant", tenant),

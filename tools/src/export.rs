@@ -1,28 +1,30 @@
 //! `chancery export`: the whole log as one file, from a data directory or from a running daemon.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chancery_ledger::data_dir::DataDir;
-use chancery_ledger::export::{Bodies, export_log};
+use chancery_ledger::export::{Bodies, Counts, ExportReader, export_log};
 use chancery_ledger::store::LogStore as _;
-use chancery_ledger::store::on_sled::SledStore;
+use chancery_ledger::verify::Item;
 use clap::Args;
 
 use crate::client::Daemon;
 use crate::progress;
+use crate::source::{Stopped, data_dir_of_environment};
 
 /// Arguments of `chancery export`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A daemon's data directory; the daemon must be stopped. Without it, the running daemon is asked.
-    #[arg(long, env = "CHANCERY_DATA_DIR")]
+    /// A daemon's data directory; the daemon must be stopped. Without it the running daemon is asked, if there is an API
+    /// key [env: CHANCERY_DATA_DIR, unless there is an API key].
+    #[arg(long)]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     daemon: Daemon,
-    /// The file to write; it must not exist yet.
+    /// The file to write; it must not exist yet. Only its owner may read it.
     #[arg(long)]
     out: PathBuf,
     /// Leave the bodies out: the export still verifies, and says nothing of what happened.
@@ -36,44 +38,81 @@ pub struct Arguments {
 /// When the log cannot be read or the file not written; then no file of that name is left.
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let out = &arguments.out;
-    if out.exists() {
-        bail!("{} exists already; an export never replaces a file", out.display());
+    if out.symlink_metadata().is_ok() {
+        bail!("{} exists already, and an export never replaces a file: name another", out.display());
     }
-    let partial = partial(out);
-    let file = File::create(&partial).with_context(|| format!("{} cannot be written", partial.display()))?;
-    let done =
-        write(arguments, &file).and_then(|()| Ok(file.sync_all()?)).and_then(|()| Ok(fs::rename(&partial, out)?));
-    if done.is_err() {
-        // What failed is reported; the rest of a file that is no export helps nobody.
-        let _ = fs::remove_file(&partial);
-    }
-    done.with_context(|| format!("{} was not written", out.display()))?;
-    writeln!(io::stdout(), "{}: verify it with `chancery verify --export {}`", out.display(), out.display())?;
+    let Counts { events, seals } = whole_or_nothing(out, |file| write(arguments, file))?;
+    let out = out.display();
+    writeln!(io::stdout(), "{out}: {events} events, {seals} seals; `chancery verify --export {out}` verifies it")?;
     Ok(true)
 }
 
-fn write(arguments: &Arguments, file: &File) -> anyhow::Result<()> {
+fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     let mut file = BufWriter::with_capacity(1 << 20, file);
-    match &arguments.data_dir {
-        Some(dir) => {
-            let held = DataDir::open(dir)?;
-            let log = SledStore::open(&held.log())?;
-            let bodies = if arguments.without_bodies { Bodies::Withheld } else { Bodies::Included };
-            let bar = progress::events(Some(log.size().0), "exporting");
-            export_log(&log, log.size(), bodies, &mut file, |events| bar.set_position(events))?;
-            bar.finish_and_clear();
-        }
-        None => {
-            let path = if arguments.without_bodies { "/v1/ledger/export?bodies=false" } else { "/v1/ledger/export" };
-            let mut answer = arguments.daemon.get(path)?;
-            io::copy(&mut answer.body_mut().as_reader(), &mut file).context("the daemon's answer broke off")?;
-        }
-    }
-    Ok(file.flush()?)
+    let of_environment = || data_dir_of_environment().map(PathBuf::from).filter(|_| !arguments.daemon.has_key());
+    let counts = match arguments.data_dir.clone().or_else(of_environment) {
+        Some(dir) => of_stopped(&dir, arguments.without_bodies, &mut file)?,
+        None if arguments.daemon.has_key() => of_running(&arguments.daemon, arguments.without_bodies, &mut file)?,
+        None => bail!("name a stopped daemon's --data-dir, or give an --api-key for the one that runs"),
+    };
+    file.flush()?;
+    Ok(counts)
 }
 
-fn partial(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    out.with_file_name(name)
+fn of_stopped(dir: &Path, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
+    let stopped = Stopped::open(dir)?;
+    let bodies = if without_bodies { Bodies::Withheld } else { Bodies::Included };
+    let bar = progress::events(Some(stopped.log.size().0), "exporting");
+    let counts = export_log(&stopped.log, stopped.log.size(), bodies, out, |events| bar.set_position(events));
+    bar.finish_and_clear();
+    Ok(counts?)
+}
+
+/// Copies what the daemon sends, and reads it on the way: a stream that broke off looks like a short one otherwise.
+fn of_running(daemon: &Daemon, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
+    let path = if without_bodies { "/v1/ledger/export?bodies=false" } else { "/v1/ledger/export" };
+    let mut answer = daemon.get(path)?;
+    let from = BufReader::with_capacity(1 << 16, answer.body_mut().as_reader());
+    let bar = progress::events(None, "exporting");
+    let mut counts = Counts::default();
+    for item in ExportReader::new(Tee { from, to: out }) {
+        match item.context("the daemon did not send a whole export; try again")? {
+            Item::Event { .. } => counts.events += 1,
+            Item::Seal(_) => counts.seals += 1,
+        }
+        bar.set_position(counts.events);
+    }
+    bar.finish_and_clear();
+    Ok(counts)
+}
+
+/// Reads from one, and writes what was read to the other.
+struct Tee<'a, R, W> {
+    from: R,
+    to: &'a mut W,
+}
+
+impl<R: Read, W: Write> Read for Tee<'_, R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}
+
+/// Has a file written beside its place and, when it is whole and durable, moves it there. On failure nothing is left.
+fn whole_or_nothing(out: &Path, write: impl FnOnce(&File) -> anyhow::Result<Counts>) -> anyhow::Result<Counts> {
+    let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = out.file_name().with_context(|| format!("{} is not the name of a file", out.display()))?;
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    let partial = tempfile::Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(dir);
+    let partial = partial.with_context(|| format!("no file can be made in {}", dir.display()))?;
+    let counts = write(partial.as_file()).with_context(|| format!("{} was not written", out.display()))?;
+    let moved = partial.as_file().sync_all().and_then(|()| {
+        partial.persist_noclobber(out)?;
+        File::open(dir)?.sync_all()
+    });
+    moved.with_context(|| format!("{} could not be written to its end", out.display()))?;
+    Ok(counts)
 }

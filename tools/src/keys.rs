@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
+use chancery_ledger::time::Micros;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ enum Action {
         audience: Vec<String>,
         /// When it lapses: a time like 2027-01-02T03:04:05Z; never, if absent.
         #[arg(long)]
-        expires: Option<jiff::Timestamp>,
+        expires: Option<Micros>,
     },
     /// Revoke an API key by its id.
     Revoke {
@@ -57,7 +58,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         Action::List => list(daemon, "/v1/identity/credentials?limit=1000"),
         Action::Signing => list(daemon, "/v1/identity/keys?of=ledger&order=ascending&limit=1000"),
         Action::Create { name, scope, audience, expires } => {
-            let expires = expires.map(jiff::Timestamp::as_microsecond);
             let params = json!({ "name": name, "scopes": scope, "audience": audience, "expires": expires });
             command(daemon, "CreateApiKey", params)
         }

@@ -8,17 +8,24 @@ mod export;
 mod inspect;
 mod keys;
 mod moment;
+mod output;
 mod progress;
 mod replay;
 mod source;
 mod submit;
 mod verify;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 /// Verify, replay, export and inspect a Chancery ledger; send commands to a running daemon.
+///
+/// Exit codes: 0 all is well; 1 bad news (a log that is not whole, a thing that is not there, a command refused); 2 not
+/// done (a log that cannot be read, a daemon that cannot be reached, wrong arguments).
 #[derive(Debug, Parser)]
 #[command(name = "chancery", version, arg_required_else_help = true)]
 struct Arguments {
@@ -51,29 +58,36 @@ const NOT_DONE: u8 = 2;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("chancery_ledger=warn")))
         .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
         .init();
-    let done = match Arguments::parse().command {
-        Command::Verify(arguments) => verify::run(&arguments),
-        Command::Replay(arguments) => replay::run(&arguments),
-        Command::Export(arguments) => export::run(&arguments),
-        Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Submit(arguments) => submit::run(&arguments),
-        Command::Keys(arguments) => keys::run(&arguments),
-    };
+    // sled panics on some damage, and the store makes errors of that: what a panic prints is for whoever asks.
+    panic::set_hook(Box::new(|info| tracing::debug!("{info}")));
+    let arguments = Arguments::parse();
+    let done = panic::catch_unwind(AssertUnwindSafe(|| run(&arguments.command)));
+    let done = done.unwrap_or_else(|_| {
+        bail!("it ended in a fault; if `chancery verify` says the same, the log's storage is damaged (RUST_LOG=debug says more)")
+    });
     match done {
         Ok(true) => ExitCode::from(OK),
         Ok(false) => ExitCode::from(BAD_NEWS),
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(OK),
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::from(OK),
         Err(error) => {
-            eprintln!("chancery: {error:#}");
+            output::note(&format!("{error:#}"));
             ExitCode::from(NOT_DONE)
         }
     }
 }
 
-/// Whether the reader of our output went away, as `| head` does.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+fn run(command: &Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Verify(arguments) => verify::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Submit(arguments) => submit::run(arguments),
+        Command::Keys(arguments) => keys::run(arguments),
+    }
 }

@@ -1,63 +1,105 @@
 //! The log that an offline command works on: a data directory whose daemon is stopped, or an export.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use chancery_ledger::data_dir::DataDir;
+use anyhow::{Context as _, anyhow, bail};
+use chancery_ledger::data_dir::{DataDir, DataDirError};
 use chancery_ledger::export::{ExportLog, ExportReader};
-use chancery_ledger::ids::TreeSize;
+use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::keystore::{Keystore, KeystoreError, SecretName, Secrets};
-use chancery_ledger::store::LogStore;
+use chancery_ledger::last_checkpoint::LastCheckpoint;
 use chancery_ledger::store::on_sled::SledStore;
+use chancery_ledger::store::{LogStore, StoreError};
+use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::verify::{Item, SourceError, StoreItems};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use crate::{output, progress};
+
+/// Names the data directory where no option names a log.
+const DATA_DIR_VARIABLE: &str = "CHANCERY_DATA_DIR";
+
 /// Which log.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub struct Log {
-    /// A daemon's data directory; the daemon must be stopped.
-    #[arg(long, env = "CHANCERY_DATA_DIR")]
+    /// A daemon's data directory; the daemon must be stopped [env: CHANCERY_DATA_DIR, unless --export is given].
+    #[arg(long, global = true, conflicts_with = "export")]
     data_dir: Option<PathBuf>,
     /// A file that `chancery export` wrote.
-    #[arg(long)]
+    #[arg(long, global = true)]
     export: Option<PathBuf>,
+}
+
+/// Where the keys of encrypted fields are.
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// The keystore that opens encrypted fields, when it is not the data directory's own.
+    #[arg(long, global = true)]
+    keystore: Option<PathBuf>,
+    /// Open no keystore: every encrypted field shows as `null`, as if it had been erased.
+    #[arg(long, global = true, conflicts_with = "keystore")]
+    without_keys: bool,
 }
 
 /// Items in the order of the log.
 pub type Items<'a> = Box<dyn Iterator<Item = Result<Item, SourceError>> + Send + 'a>;
 
-/// A log to read events from in any order, the keys that open encrypted fields where they are, and what must stay
-/// held meanwhile.
+enum Place<'a> {
+    DataDir(PathBuf),
+    Export(&'a Path),
+}
+
+/// A log to read events from in any order, and what must stay held meanwhile.
 pub struct Opened {
     /// The log.
     pub log: Arc<dyn LogStore>,
-    /// Opens encrypted fields; without a keystore every one of them shows as erased.
-    pub secrets: Box<dyn Secrets>,
-    _held: Option<DataDir>,
+    /// The data directory; `None` for an export.
+    held: Option<DataDir>,
+}
+
+/// A stopped daemon's log, which this process has to itself.
+pub struct Stopped {
+    /// The log, for reading alone.
+    pub log: SledStore,
+    dir: DataDir,
 }
 
 impl Log {
-    /// Calls `work` with the log's items and, where it is known, how many events there are.
+    fn place(&self) -> anyhow::Result<Place<'_>> {
+        match (&self.data_dir, &self.export) {
+            (Some(dir), _) => Ok(Place::DataDir(dir.clone())),
+            (None, Some(path)) => Ok(Place::Export(path)),
+            (None, None) => match data_dir_of_environment() {
+                Some(dir) => Ok(Place::DataDir(dir.into())),
+                None => bail!("name a log: --data-dir with a stopped daemon's directory, or --export with a file"),
+            },
+        }
+    }
+
+    /// Calls `work` with the log's items, how many events there are where that is known, and the last checkpoint that
+    /// the daemon kept apart from the log where there is one.
     ///
     /// # Errors
     /// When the log cannot be opened, or what `work` gives.
-    pub fn with_items<T>(&self, work: impl FnOnce(Items<'_>, Option<u64>) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        match (&self.data_dir, &self.export) {
-            (Some(dir), _) => {
-                let held = DataDir::open(dir)?;
-                let log = SledStore::open(&held.log())?;
-                work(Box::new(StoreItems::new(&log, TreeSize(u64::MAX))), Some(log.size().0))
+    pub fn with_items<T>(
+        &self, work: impl FnOnce(Items<'_>, Option<u64>, Option<Seal>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        match self.place()? {
+            Place::DataDir(dir) => {
+                let stopped = Stopped::open(&dir)?;
+                let items = Box::new(StoreItems::new(&stopped.log, TreeSize(u64::MAX)));
+                work(items, Some(stopped.log.size().0), stopped.last_checkpoint())
             }
-            (None, Some(path)) => {
+            Place::Export(path) => {
                 let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-                work(Box::new(ExportReader::new(BufReader::with_capacity(1 << 20, file))), None)
+                let items = Box::new(ExportReader::new(BufReader::with_capacity(1 << 20, file)));
+                work(items, None, None).with_context(|| format!("{} was not read to its end", path.display()))
             }
-            (None, None) => bail!("name a log: --data-dir or --export"),
         }
     }
 
@@ -66,23 +108,118 @@ impl Log {
     /// # Errors
     /// When the log cannot be opened.
     pub fn open(&self) -> anyhow::Result<Opened> {
-        match (&self.data_dir, &self.export) {
-            (Some(dir), _) => {
-                let held = DataDir::open(dir)?;
-                let log: Arc<dyn LogStore> = Arc::new(SledStore::open(&held.log())?);
-                let secrets: Box<dyn Secrets> = match held.keystore().is_dir() {
-                    true => Box::new(Keystore::open(&held.keystore())?),
-                    false => Box::new(NoSecrets),
-                };
-                Ok(Opened { log, secrets, _held: Some(held) })
+        match self.place()? {
+            Place::DataDir(dir) => {
+                let Stopped { log, dir } = Stopped::open(&dir)?;
+                Ok(Opened { log: Arc::new(log), held: Some(dir) })
             }
-            (None, Some(path)) => {
-                let log = ExportLog::open(path).with_context(|| format!("{} cannot be used", path.display()))?;
-                Ok(Opened { log: Arc::new(log), secrets: Box::new(NoSecrets), _held: None })
+            Place::Export(path) => {
+                let bar = progress::events(None, "indexing");
+                let log = ExportLog::open_with(path, |events| bar.set_position(events));
+                bar.finish_and_clear();
+                let damaged = || format!("{} cannot be used; `chancery verify` says more", path.display());
+                Ok(Opened { log: Arc::new(log.with_context(damaged)?), held: None })
             }
-            (None, None) => bail!("name a log: --data-dir or --export"),
         }
     }
+}
+
+impl Opened {
+    /// Whether it is an export, which keeps no nodes of the tree and can withhold bodies.
+    pub const fn is_export(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Whether the body of an event is not there, as exports can have it.
+    ///
+    /// # Errors
+    /// When the event cannot be read.
+    pub fn withholds(&self, seq: Seq) -> anyhow::Result<bool> {
+        // A body that is there has bytes for what is absent from it.
+        Ok(self.is_export() && self.log.record(seq)?.is_some_and(|record| record.body.is_empty()))
+    }
+
+    /// What opens encrypted fields.
+    ///
+    /// # Errors
+    /// When there is a keystore and it cannot be used.
+    pub fn secrets(&self, keys: &Keys) -> anyhow::Result<Box<dyn Secrets>> {
+        if keys.without_keys {
+            return Ok(Box::new(NoSecrets));
+        }
+        let own = self.held.as_ref().map(DataDir::keystore).filter(|dir| dir.is_dir());
+        let Some(dir) = keys.keystore.clone().or(own) else {
+            output::note(
+                "there is no keystore here, so every encrypted field shows as null (--keystore, --without-keys)",
+            );
+            return Ok(Box::new(NoSecrets));
+        };
+        // Opening would make one.
+        if !dir.join("wrapping.key").is_file() || !dir.join("db").is_dir() {
+            bail!(
+                "{} is no whole keystore (`wrapping.key` and `db/`): restore it, or give --without-keys to go without",
+                dir.display()
+            );
+        }
+        let opened = Keystore::open(&dir).context("encrypted fields cannot be opened; --without-keys goes without")?;
+        Ok(Box::new(opened))
+    }
+}
+
+impl Stopped {
+    /// Takes a data directory and opens its log. Nothing is appended and no log moved, but sled tidies its own files.
+    ///
+    /// # Errors
+    /// When a daemon runs on it, there is no log, or this user may not write to it.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let dir = DataDir::open(path).map_err(|error| match error {
+            // It may have been set aside; the store knows.
+            DataDirError::NoLog { .. } => match SledStore::open_to_read(&path.join("log")) {
+                Err(quarantined @ StoreError::Quarantined { .. }) => quarantined.into(),
+                _ if is_forbidden(path) => not_writable(path),
+                _ => anyhow!(error),
+            },
+            DataDirError::Io { ref source, .. } if forbids(source) => not_writable(path),
+            other => anyhow!(other),
+        })?;
+        let log = SledStore::open_to_read(&dir.log()).map_err(|error| match error {
+            StoreError::Io { ref source, .. } if forbids(source) => not_writable(path),
+            other => anyhow!(other),
+        })?;
+        Ok(Self { log, dir })
+    }
+
+    /// The last checkpoint that the daemon signed, as it kept it apart from the log.
+    fn last_checkpoint(&self) -> Option<Seal> {
+        let path = self.dir.last_checkpoint();
+        let read = LastCheckpoint::read(&path).map_err(anyhow::Error::from);
+        let parsed = read.and_then(|last| Ok(last.map(|(_, seal)| Seal::parse(&seal)).transpose()?));
+        parsed.unwrap_or_else(|error| {
+            output::note(&format!("{} cannot be read, so the log is not compared with it: {error}", path.display()));
+            None
+        })
+    }
+}
+
+/// The data directory that the environment names.
+pub fn data_dir_of_environment() -> Option<OsString> {
+    std::env::var_os(DATA_DIR_VARIABLE).filter(|value| !value.is_empty())
+}
+
+fn forbids(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+fn is_forbidden(path: &Path) -> bool {
+    fs::metadata(path.join("log")).is_err_and(|error| forbids(&error))
+}
+
+fn not_writable(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{} may not be written by this user, and sled cannot open a log without writing, not even to read it: \
+         copy the directory (cp -a) and name the copy, or use an export",
+        path.display()
+    )
 }
 
 /// No keys: every encrypted field shows as erased.

@@ -1,7 +1,7 @@
 //! `chancery verify`: is this log whole, and whose is it?
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -9,8 +9,9 @@ use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::tree::verifier_key::VerifierKey;
 use chancery_ledger::verify::{self, Known, Report, Trust};
 use clap::Args;
+use tempfile::NamedTempFile;
 
-use crate::{progress, source};
+use crate::{output, progress, source};
 
 /// Arguments of `chancery verify`.
 #[derive(Debug, Args)]
@@ -18,13 +19,13 @@ pub struct Arguments {
     #[command(flatten)]
     log: source::Log,
     /// The verifier key you trust, as `chancery keys signing` printed it when the ledger was new.
-    #[arg(long, conflicts_with = "pin")]
+    #[arg(long)]
     key: Option<String>,
-    /// A file that remembers key and newest checkpoint: written by the first verification, compared and advanced by
-    /// every later one, so that a log cut short or signed anew in between is noticed.
+    /// A file that remembers key and newest checkpoint: written when a log is first found whole, compared and advanced
+    /// every later time, so that a log cut short or signed anew in between is noticed.
     #[arg(long)]
     pin: Option<PathBuf>,
-    /// A checkpoint of this log that you kept; it must still contain what that one signs. Can be given again.
+    /// A checkpoint of this log that you kept; the log must still contain what it signs. Can be given again.
     #[arg(long)]
     head: Vec<PathBuf>,
     /// Print the verdict as JSON (docs/format.md, section 13).
@@ -38,29 +39,49 @@ pub struct Arguments {
 /// When the log, a key or a head cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let pin = arguments.pin.as_deref().map(Pin::read).transpose()?.flatten();
-    let known = known(arguments, pin.as_ref())?;
-    let report = arguments.log.with_items(|items, total| {
+    let mut known = known(arguments, pin.as_ref())?;
+    let report = arguments.log.with_items(|items, total, last_checkpoint| {
+        let kept = known.heads.iter().map(|head| head.checkpoint().size.0).max();
+        // It finds a log that lost its end by accident. Whoever can cut the log can cut this, so it excludes nothing.
+        known.heads.extend(last_checkpoint);
         let bar = progress::events(total, "verifying");
         let report = verify::verify(items, &known, |events| bar.set_position(events));
         bar.finish_and_clear();
-        Ok(report?)
+        Ok(Report { truncation_excluded_to: kept, ..report? })
     })?;
     if let (Some(path), true) = (&arguments.pin, report.whole) {
         Pin::advance(path, &report)?;
     }
-    let mut out = io::stdout().lock();
+    match print(arguments, &report, pin.is_some()) {
+        // The verdict stands, whoever stopped reading it.
+        Err(error) if !output::is_broken_pipe(&error) => Err(error),
+        _ => Ok(report.whole),
+    }
+}
+
+fn print(arguments: &Arguments, report: &Report, was_pinned: bool) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
     if arguments.json {
-        serde_json::to_writer(&mut out, &report)?;
+        serde_json::to_writer(&mut out, report).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        print(&mut out, &report)?;
+        print_for_people(&mut out, report)?;
+        match &arguments.pin {
+            Some(path) if report.whole && was_pinned => {
+                writeln!(out, "pin advanced to {} events: {}", report.size, path.display())?
+            }
+            Some(path) if report.whole => writeln!(out, "pinned for the next time: {}", path.display())?,
+            Some(path) if was_pinned => writeln!(out, "pin left as it was: {}", path.display())?,
+            Some(_) => writeln!(out, "nothing pinned")?,
+            None => {}
+        }
     }
-    Ok(report.whole)
+    Ok(out.flush()?)
 }
 
 fn known(arguments: &Arguments, pin: Option<&Pin>) -> anyhow::Result<Known> {
     let given = arguments.key.as_deref().map(str::parse::<VerifierKey>).transpose();
-    let given = given.map_err(|error| anyhow!("--key is no verifier key: {error}"))?;
+    let given = given.map_err(|error| anyhow!("--key: {error}"))?;
     let mut heads = Vec::new();
     for path in &arguments.head {
         let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -98,19 +119,22 @@ impl Pin {
     fn advance(path: &Path, report: &Report) -> anyhow::Result<()> {
         let (Some(key), Some(seal)) = (report.keys.first(), &report.last_seal) else { return Ok(()) };
         let text = format!("{}\n{}", key.verifier_key, String::from_utf8_lossy(seal));
-        let beside = path.with_extension("new");
-        let written = fs::File::create(&beside)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&beside, path));
-        written.with_context(|| format!("{} cannot be written", path.display()))
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let written = NamedTempFile::new_in(dir).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(path)?;
+            fs::File::open(dir)?.sync_all()
+        });
+        written.with_context(|| format!("the log is whole, but {} cannot be written", path.display()))
     }
 }
 
-fn print(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     let trust = match report.trust {
         Trust::Given => "sealed by the key you gave",
         Trust::Pinned => "sealed by the key you pinned",
-        Trust::SelfNamed => "sealed by the key it names itself; give --key or --pin to say whose it must be",
+        Trust::SelfNamed => "sealed by the key it names itself; --key or --pin says whose it must be",
     };
     let origin = report.origin.as_deref().unwrap_or("an unknown origin");
     writeln!(out, "log of {origin}: {} events, {} seals", report.events, report.seals)?;
@@ -128,7 +152,7 @@ fn print(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     writeln!(out, "  trust              {trust}")?;
     match report.truncation_excluded_to {
         Some(size) => writeln!(out, "  cut-off tail       excluded up to {size} events, by the heads you kept")?,
-        None => writeln!(out, "  cut-off tail       cannot be excluded: no log shows that; give --head or --pin")?,
+        None => writeln!(out, "  cut-off tail       not excluded: a log cannot show it; --head or --pin does")?,
     }
     writeln!(out, "  witnesses          {}", report.witnesses)?;
     for finding in &report.findings {

@@ -31,6 +31,14 @@ impl ExportLog {
     /// # Errors
     /// [`SourceError`] when it cannot be read or is damaged.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        Self::open_with(path, |_| {})
+    }
+
+    /// Opens an export as [`open`](Self::open) does. `progress` is told how many events have been read.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: &Path, mut progress: impl FnMut(u64)) -> Result<Self, SourceError> {
         let file = File::open(path)?;
         let mut reader = ExportReader::new(BufReader::with_capacity(1 << 20, file.try_clone()?));
         let (mut events, mut seals) = (Vec::new(), Vec::new());
@@ -41,6 +49,7 @@ impl ExportLog {
                 Item::Seal(_) => seals.push((TreeSize(events.len() as u64), start)),
             }
             start = reader.position();
+            progress(events.len() as u64);
         }
         Ok(Self { path: path.to_owned(), bytes: reader.position(), file, events, seals })
     }

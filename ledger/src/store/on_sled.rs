@@ -41,6 +41,8 @@ pub struct SledStore {
     file: File,
     path: PathBuf,
     size: AtomicU64,
+    /// The largest size that a seal signs, where a log that is only read has one beyond its events.
+    sealed: TreeSize,
     /// Why nothing may be appended any more.
     stopped: Mutex<Option<String>>,
 }
@@ -97,7 +99,8 @@ impl SledStore {
     fn of(dir: &Path, db: sled::Db, tail: Tail, stopped: Option<String>) -> Result<Self, StoreError> {
         let path = dir.join("db");
         let file = File::open(&path).map_err(failed("open", &path))?;
-        Ok(Self { db, file, path, size: AtomicU64::new(tail.events.0), stopped: Mutex::new(stopped) })
+        let (size, sealed) = (AtomicU64::new(tail.events.0), tail.sealed);
+        Ok(Self { db, file, path, size, sealed, stopped: Mutex::new(stopped) })
     }
 
     fn write(&self, batch: sled::Batch) -> Result<(), StoreError> {
@@ -250,12 +253,12 @@ impl Iterator for SealIter<'_> {
                 return Some(read);
             }
             self.stored = None;
-            let size = self.store.size();
-            if self.next > size {
+            let end = self.store.size().max(self.store.sealed);
+            if self.next > end {
                 return None;
             }
-            self.stored = Some(self.store.range(SEAL, self.next.0, size.0));
-            self.next = size.next().tree_size();
+            self.stored = Some(self.store.range(SEAL, self.next.0, end.0));
+            self.next = TreeSize(end.0.saturating_add(1));
         }
         None
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use chancery_ledger::ids::{Subject, ThingKind, parse_any};
+use chancery_projections::replay::SHOWN;
 
 /// Reads an id of a kind, in any spelling it has.
 ///
@@ -19,7 +20,30 @@ pub fn of_kind(kind: ThingKind, text: &str) -> anyhow::Result<Subject> {
 /// # Errors
 /// When it is none.
 pub fn parse(text: &str) -> anyhow::Result<Subject> {
-    let (name, id) = text.split_once(':').with_context(|| format!("`{text}` is not a kind, a colon and an id"))?;
+    let (name, id) = text
+        .split_once(':')
+        .with_context(|| format!("`{text}` is not a kind, a colon and an id, as `agent:aid_…` is"))?;
     let kind = ThingKind::ALL.into_iter().find(|kind| kind.name() == name);
-    of_kind(kind.with_context(|| format!("there is no kind of thing called `{name}`"))?, id)
+    of_kind(kind.with_context(|| format!("there is no kind of thing called `{name}`; {}", kinds(&ThingKind::ALL)))?, id)
+}
+
+/// Reads `kind:id` of a kind that a view shows.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_shown(text: &str) -> anyhow::Result<Subject> {
+    let subject = parse(text)?;
+    if !SHOWN.contains(&subject.kind) {
+        bail!(
+            "no view shows a thing of kind `{}`, but `replay timeline {text}` tells its events; {}",
+            subject.kind.name(),
+            kinds(&SHOWN)
+        );
+    }
+    Ok(subject)
+}
+
+fn kinds(kinds: &[ThingKind]) -> String {
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    format!("the kinds are {}", names.join(", "))
 }
