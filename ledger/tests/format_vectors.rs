@@ -1,6 +1,6 @@
 //! The test vectors of `docs/format.md` are read from that page: what the page says is what the code does.
 //!
-//! `UPDATE_DOCS=1 cargo test -p chancery-ledger --test format_vectors` writes them anew; that is right only for a new format.
+//! `CHANCERY_BLESS=1 cargo test -p chancery-ledger --test format_vectors` writes them anew; that is right only for a new format.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
 
@@ -157,7 +157,7 @@ fn page() -> (String, String, String) {
 fn the_documented_vectors_are_what_the_code_makes() {
     let made = rendered(&vectors());
     let (before, documented, after) = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if std::env::var_os("CHANCERY_BLESS").is_some() {
         std::fs::write(PAGE, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
         return;
     }

@@ -1,6 +1,6 @@
 //! Stored bytes never change. `golden/bodies.txt` holds one encoded body of every event kind and version ever written;
 //! this test writes them again and compares. On purpose, and only for a kind or version that is new:
-//! `CHANCERY_REWRITE_GOLDEN=1 cargo test -p chancery-ledger --test golden`, and read the difference.
+//! `CHANCERY_BLESS=1 cargo test -p chancery-ledger --test golden`, and read the difference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
 
@@ -348,7 +348,7 @@ fn every_kind_and_version_keeps_its_bytes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/bodies.txt");
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let mut lines: BTreeMap<(u16, u16), String> = kept.lines().map(|line| (numbers(line), line.to_owned())).collect();
-    let rewrite = std::env::var_os("CHANCERY_REWRITE_GOLDEN").is_some();
+    let rewrite = std::env::var_os("CHANCERY_BLESS").is_some();
     for kind in Kind::ALL {
         let body = sample(*kind);
         let bytes = body.encode(&prelude()).unwrap();
@@ -420,7 +420,7 @@ fn headers_keep_their_bytes() {
         assert_eq!(Envelope::parse(&header), Ok(envelope));
         written += &format!("{} {}\n", header_hash(&header), hex::encode(&header));
     }
-    if std::env::var_os("CHANCERY_REWRITE_GOLDEN").is_some() {
+    if std::env::var_os("CHANCERY_BLESS").is_some() {
         std::fs::write(&path, written).unwrap();
     } else {
         assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), written);

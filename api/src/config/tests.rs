@@ -34,7 +34,7 @@ fn what_cannot_be_is_refused_by_name() {
     assert!(said(&["--config", file.path().to_str().unwrap()]).contains("listn"));
 }
 
-/// `docs/configuration.md` shows the options that there are. `UPDATE_DOCS=1 cargo test -p chancery-api` rewrites it.
+/// `docs/configuration.md` shows the options that there are. `CHANCERY_BLESS=1 cargo test -p chancery-api` rewrites it.
 #[test]
 fn the_documented_table_is_the_real_one() {
     const BEGIN: &str = "<!-- options: written by the test `the_documented_table_is_the_real_one` -->\n";
@@ -50,9 +50,9 @@ fn the_documented_table_is_the_real_one() {
         let flag = name.replace('_', "-");
         wanted.push_str(&format!("| `--{flag}` | `{env}` | `{name}` | {default} | {doc} |\n"));
     }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if std::env::var_os("CHANCERY_BLESS").is_some() {
         std::fs::write(&path, [before, BEGIN, &wanted, END, after].concat()).unwrap();
     } else {
-        assert_eq!(found, wanted, "run UPDATE_DOCS=1 cargo test -p chancery-api the_documented_table");
+        assert_eq!(found, wanted, "run CHANCERY_BLESS=1 cargo test -p chancery-api the_documented_table");
     }
 }
