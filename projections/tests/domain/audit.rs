@@ -15,7 +15,7 @@ use chancery_projections::execution::view::{
 };
 use chancery_projections::lane::orgkernel;
 use chancery_projections::rejection::Rejection;
-use chancery_projections::rows::Order;
+use chancery_projections::rows::{Order, RowsMut};
 use chancery_projections::view::{PageNumber, Paging};
 use chancery_projections::views::View;
 
@@ -157,7 +157,11 @@ fn verification_finds_every_kind_of_damage() {
         change(&mut entry);
         ENTRIES.put(rows, (chain, sequence), &entry).unwrap();
     }
-    let damages: [(&str, Damage, u64); 7] = [
+    /// The rows to damage.
+    fn rows(w: &mut World) -> &mut dyn RowsMut {
+        w.views.iter_mut().find(|(view, _)| *view == View::Execution).unwrap().1
+    }
+    let damages: [(&str, Damage, u64); 12] = [
         ("an edited event", |w, chain| change(w, chain, 1, |entry| entry.event.push('x')), 1),
         ("an edited layer", |w, chain| change(w, chain, 2, |entry| entry.layer = AuditLayer::Governance), 2),
         ("an edited time", |w, chain| change(w, chain, 3, |entry| entry.at.0 += 1), 3),
@@ -184,6 +188,62 @@ fn verification_finds_every_kind_of_damage() {
             4,
         ),
         (
+            "an entry removed",
+            |w, chain| {
+                for sequence in 2_u64..4 {
+                    let next = ENTRIES.get(rows(w), (chain, sequence + 1)).unwrap().unwrap();
+                    ENTRIES.put(rows(w), (chain, sequence), &next).unwrap();
+                }
+                ENTRIES.delete(rows(w), (chain, 4_u64)).unwrap();
+            },
+            2,
+        ),
+        (
+            "an entry removed, and those behind it numbered anew",
+            |w, chain| {
+                for sequence in 2_u64..4 {
+                    let mut next = ENTRIES.get(rows(w), (chain, sequence + 1)).unwrap().unwrap();
+                    next.sequence = sequence;
+                    ENTRIES.put(rows(w), (chain, sequence), &next).unwrap();
+                }
+                ENTRIES.delete(rows(w), (chain, 4_u64)).unwrap();
+            },
+            2,
+        ),
+        (
+            "an entry inserted",
+            |w, chain| {
+                for sequence in (2_u64..5).rev() {
+                    let mut entry = ENTRIES.get(rows(w), (chain, sequence)).unwrap().unwrap();
+                    entry.sequence += 1;
+                    ENTRIES.put(rows(w), (chain, sequence + 1), &entry).unwrap();
+                }
+                let mut row = CHAINS.get(rows(w), chain).unwrap().unwrap();
+                row.entries += 1;
+                CHAINS.put(rows(w), chain, &row).unwrap();
+                change(w, chain, 2, |entry| entry.event.push('x'));
+            },
+            2,
+        ),
+        (
+            "the tail cut off, with its number",
+            |w, chain| {
+                let mut row = CHAINS.get(rows(w), chain).unwrap().unwrap();
+                row.entries = 3;
+                CHAINS.put(rows(w), chain, &row).unwrap();
+            },
+            3,
+        ),
+        (
+            "every entry removed",
+            |w, chain| {
+                for sequence in 0_u64..5 {
+                    ENTRIES.delete(rows(w), (chain, sequence)).unwrap();
+                }
+            },
+            0,
+        ),
+        (
             "the head moved",
             |w, chain| {
                 let rows = w.views.iter_mut().find(|(view, _)| *view == View::Execution).unwrap().1;
@@ -204,6 +264,20 @@ fn verification_finds_every_kind_of_damage() {
         assert!(!verdict.valid, "{what}");
         assert_eq!(verdict.fault.unwrap().index, index, "{what}");
     }
+}
+
+/// Section 8, "does not detect": what is rewritten together with the head. Only the ledger shows it, from which the rows
+/// come.
+#[test]
+fn what_is_rewritten_with_the_head_is_the_ledgers_to_find() {
+    let (mut w, chain) = chain_of_five();
+    let rows = w.views.iter_mut().find(|(view, _)| *view == View::Execution).unwrap().1;
+    let kept = ENTRIES.get(rows, (chain, 3_u64)).unwrap().unwrap();
+    let mut row = CHAINS.get(rows, chain).unwrap().unwrap();
+    (row.entries, row.head) = (4, kept.entry_hash);
+    CHAINS.put(rows, chain, &row).unwrap();
+    let verdict = verify_audit_chain(&w.reading(), w.root, chain).unwrap().unwrap();
+    assert_eq!((verdict.valid, verdict.entries), (true, 4));
 }
 
 #[test]
