@@ -24,10 +24,12 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::ids::{Subject, TenantId};
-use crate::keys::{KeyFileError, refuse_wider};
+use crate::keys::{KeyFileError, SigningKey, refuse_wider};
 
 /// Secrets held in memory: about 2 MiB.
 const CACHED_SECRETS: usize = 16 * 1024;
+/// Signing keys kept ready: those of the tenants that are at work.
+const CACHED_SIGNING_KEYS: usize = 1024;
 /// fjall's block cache. The cache in front of it takes most reads.
 const CACHE_BYTES: u64 = 1024 * 1024;
 /// fjall's write buffer before it goes to a table: some 30,000 secrets.
@@ -105,6 +107,14 @@ pub trait Secrets: Send + Sync {
     /// # Errors
     /// [`KeystoreError`] when it cannot be told.
     fn is_destroyed(&self, name: &SecretName) -> Result<bool, KeystoreError>;
+
+    /// The signing key whose seed the secret is; `None` as for [`secret`](Self::secret).
+    ///
+    /// # Errors
+    /// As [`secret`](Self::secret).
+    fn signing_key(&self, name: &SecretName) -> Result<Option<Arc<SigningKey>>, KeystoreError> {
+        Ok(self.secret(name)?.map(|seed| Arc::new(SigningKey::from_seed(seed))))
+    }
 }
 
 /// The keystore failed. Each message says what to do.
@@ -169,6 +179,8 @@ pub struct Keystore {
     secrets: Keyspace,
     wrapping: Secret,
     cache: Cache<SecretName, Arc<Secret>>,
+    /// Deriving a signing key from its seed costs as much as a signature.
+    signing_keys: Cache<SecretName, Arc<SigningKey>>,
     /// Whether anything was put since the last sync.
     unsynced: AtomicBool,
     /// One sync at a time, so that none returns while the one that covers it still runs.
@@ -212,6 +224,7 @@ impl Keystore {
             secrets,
             wrapping,
             cache: Cache::new(CACHED_SECRETS),
+            signing_keys: Cache::new(CACHED_SIGNING_KEYS),
             unsynced: AtomicBool::new(false),
             syncing: Mutex::new(()),
             changing: RwLock::new(()),
@@ -277,6 +290,7 @@ impl Keystore {
         let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
         let existed = self.secrets.get(name.to_bytes())?.is_some_and(|stored| !stored.is_empty());
         self.cache.remove(name);
+        self.signing_keys.remove(name);
         if existed {
             self.secrets.insert(name.to_bytes(), [])?;
             self.db.persist(PersistMode::SyncAll)?;
@@ -306,6 +320,18 @@ impl Secrets for Keystore {
 
     fn is_destroyed(&self, name: &SecretName) -> Result<bool, KeystoreError> {
         Ok(self.secrets.get(name.to_bytes())?.is_some_and(|stored| stored.is_empty()))
+    }
+
+    fn signing_key(&self, name: &SecretName) -> Result<Option<Arc<SigningKey>>, KeystoreError> {
+        if let Some(cached) = self.signing_keys.get(name) {
+            return Ok(Some(cached));
+        }
+        let _unchanged = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let key = self.read(name)?.map(|seed| Arc::new(SigningKey::from_seed(seed)));
+        if let Some(key) = &key {
+            self.signing_keys.insert(*name, key.clone());
+        }
+        Ok(key)
     }
 }
 
@@ -404,7 +430,10 @@ mod tests {
     }
 
     fn read(keystore: &Keystore, n: u8) -> Option<u8> {
-        keystore.secret(&name(n)).unwrap().map(|secret| {
+        let secret = keystore.secret(&name(n)).unwrap();
+        let key = keystore.signing_key(&name(n)).unwrap();
+        assert_eq!(key.map(|key| key.public()), secret.clone().map(|seed| SigningKey::from_seed(seed).public()));
+        secret.map(|secret| {
             assert!(secret.iter().all(|byte| *byte == secret[0]));
             secret[0]
         })

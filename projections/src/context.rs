@@ -1,5 +1,7 @@
 //! All that deciding may know of the world: the time, randomness, and the keys. Deciders get it; evolve never does.
 
+use std::sync::Arc;
+
 use chancery_ledger::actor::Actor;
 use chancery_ledger::body::Kind;
 use chancery_ledger::body::field::Signature;
@@ -12,7 +14,7 @@ use chancery_ledger::shred::{self, Encrypted, FieldContext};
 use chancery_ledger::time::Micros;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Where time comes from. The daemon's is the system's; a simulation has its own.
 pub trait Clock: Send + Sync {
@@ -51,6 +53,41 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomError> {
         getrandom::fill(bytes).map_err(|_| RandomError)
+    }
+}
+
+/// Bytes fetched from the system at a time.
+const POOL_BYTES: usize = 1024;
+
+/// The system's randomness, fetched in blocks: most draws are a few bytes, and to ask the system for each would cost more
+/// than using them. What was drawn is overwritten here.
+pub struct PooledRandom {
+    pool: Zeroizing<[u8; POOL_BYTES]>,
+    used: usize,
+}
+
+impl Default for PooledRandom {
+    fn default() -> Self {
+        Self { pool: Zeroizing::new([0; POOL_BYTES]), used: POOL_BYTES }
+    }
+}
+
+impl Random for PooledRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        if bytes.len() > POOL_BYTES {
+            return SystemRandom.fill(bytes);
+        }
+        if bytes.len() > POOL_BYTES - self.used {
+            // A pool that could not be filled again is used up.
+            self.used = POOL_BYTES;
+            SystemRandom.fill(&mut *self.pool)?;
+            self.used = 0;
+        }
+        let drawn = &mut self.pool[self.used..self.used + bytes.len()];
+        bytes.copy_from_slice(drawn);
+        drawn.zeroize();
+        self.used += bytes.len();
+        Ok(())
     }
 }
 
@@ -183,8 +220,12 @@ impl<'a> Context<'a> {
     /// # Errors
     /// [`ContextError::Keystore`].
     pub fn sign_as_ca(&self, message: &[u8]) -> Result<Option<Signature>, ContextError> {
-        let secret = self.find(&SecretName::OrgCa(self.tenant))?;
-        Ok(secret.map(|seed| Signature(SigningKey::from_seed(seed).sign(message))))
+        let name = SecretName::OrgCa(self.tenant);
+        let key = match self.made.iter().find(|new| new.name == name) {
+            Some(new) => Some(Arc::new(SigningKey::from_seed(new.secret.clone()))),
+            None => self.secrets.signing_key(&name)?,
+        };
+        Ok(key.map(|key| Signature(key.sign(message))))
     }
 
     /// Hashes a value for equality look-ups within the tenant, so that the hash tells nobody else the value.
@@ -274,4 +315,24 @@ fn open_with<T: DeserializeOwned>(
     let Some(key) = key else { return Ok(None) };
     let plain = shred::decrypt(&key, place, value).map_err(|error| ContextError::Field(error.to_string()))?;
     codec::decode(&plain).map(Some).map_err(|error| ContextError::Field(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pooled_randomness_is_never_given_twice() {
+        let mut random = PooledRandom::default();
+        let mut seen = std::collections::HashSet::new();
+        // Lengths that end at, before and behind the end of a pool, and one beyond it.
+        for len in [16, 24, POOL_BYTES - 40, 32, POOL_BYTES, POOL_BYTES + 1].into_iter().cycle().take(600) {
+            let mut bytes = vec![0; len];
+            random.fill(&mut bytes).unwrap();
+            for part in bytes.chunks_exact(16) {
+                assert!(seen.insert(part.to_vec()), "16 bytes came again");
+            }
+        }
+        assert!(random.pool[..random.used].iter().all(|byte| *byte == 0), "what was drawn is still there");
+    }
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::bootstrap::{self, FirstStart, FoundError};
-use crate::context::{Clock, Random, SystemClock, SystemRandom};
+use crate::context::{Clock, PooledRandom, Random, SystemClock};
 use crate::rows::RowsError;
 use crate::rows::store::ViewStore;
 use crate::sequencer::{Parts, Sequencer, StartError, Threads};
@@ -59,7 +59,7 @@ impl EngineConfig {
             origin: None,
             passphrase: None,
             clock: Arc::new(SystemClock),
-            random: Box::new(SystemRandom),
+            random: Box::new(PooledRandom::default()),
             waiting_max: WAITING_MAX,
             on_first_start: None,
         }
@@ -145,7 +145,7 @@ pub struct Engine {
     views: Views,
     log: Arc<dyn LogStore>,
     secrets: Arc<Keystore>,
-    keys: KeyDirectory,
+    keys: Arc<KeyDirectory>,
     clock: Arc<dyn Clock>,
     origin: String,
     /// Held for as long as it is in use.
@@ -177,7 +177,7 @@ impl Engine {
         mut config: EngineConfig, dir: DataDir, log: Arc<dyn LogStore>,
     ) -> Result<(Self, Option<FirstStart>), OpenError> {
         let key_directory = || KeyDirectory::open(&dir.keys(), config.passphrase.clone());
-        let (keys, keys_of_committer) = (key_directory()?, key_directory()?);
+        let (keys, keys_of_committer) = (Arc::new(key_directory()?), key_directory()?);
         let secrets = Arc::new(Keystore::open(&dir.keystore())?);
         let path = dir.last_checkpoint();
         let last = LastCheckpoint::open(&path).map_err(|source| OpenError::LastCheckpoint { path, source })?;
@@ -205,6 +205,7 @@ impl Engine {
             committer,
             log: log.clone(),
             secrets: secrets.clone(),
+            keys: keys.clone(),
             clock: config.clock.clone(),
             random: config.random,
             stores,

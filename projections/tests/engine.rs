@@ -11,7 +11,7 @@ use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::commit;
 use chancery_ledger::data_dir::DataDirError;
 use chancery_ledger::ids::{Seq, TenantId, TreeSize};
-use chancery_ledger::keys::PublicKey;
+use chancery_ledger::keys::{KeyDirectory, PublicKey};
 use chancery_ledger::store::LogStore;
 use chancery_ledger::tree::seal::Seal;
 use chancery_projections::bootstrap::FirstStart;
@@ -230,6 +230,10 @@ fn a_rotated_out_key_seals_nothing_more_and_what_it_sealed_stays_valid() {
     };
     let old = sealing_key(&world);
     assert_eq!(world.rejected(RotateSigningKey { public: *old.as_bytes() }), Rejection::KeyInUse);
+    let elsewhere = KeyDirectory::open(&dir.path().join("elsewhere"), None).unwrap().create().unwrap().public();
+    let lost = world.request(RotateSigningKey { public: *elsewhere.as_bytes() });
+    let refused = world.engine.sequencer().submit(lost).unwrap().wait().unwrap_err();
+    assert!(matches!(refused, SubmitError::Unavailable { .. }), "a key that is not here would seal nothing: {refused}");
     let new = world.engine.new_sealing_key().unwrap();
 
     // All three wait together, and still the commit that names the new key is the last under the old one.

@@ -386,7 +386,7 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_verifies_rebuilds_and_was_answered_as_the_views_say(steps in proptest::collection::vec(step(), 1..120)) {

@@ -105,8 +105,10 @@ impl Overlay {
 
     /// Takes back what was written since the last [`keep`](Self::keep).
     pub fn take_back(&mut self) {
-        while let (Some(before), Some((_, key))) = (self.replaced.pop(), self.written.pop_back()) {
-            self.set(key, before);
+        while let Some(before) = self.replaced.pop() {
+            if let Some((_, key)) = self.written.pop_back() {
+                self.set(key, before);
+            }
         }
     }
 
@@ -222,4 +224,126 @@ fn scan_over<R>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys of two tables and three lengths, so that prefixes have neighbours.
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        (1..3_u8, proptest::collection::vec(0..4_u8, 1..4)).prop_map(|(table, rest)| [vec![table], rest].concat())
+    }
+
+    /// What one event does, and whether its command is kept.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Event {
+            puts: Vec<(Vec<u8>, Option<u8>)>,
+            is_kept: bool,
+        },
+        /// The view follows by so many events, and the overlay may forget them.
+        Follow(usize),
+        Prune,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let puts = proptest::collection::vec((key(), proptest::option::of(any::<u8>())), 0..6);
+        prop_oneof![
+            4 => (puts, any::<bool>()).prop_map(|(puts, is_kept)| Step::Event { puts, is_kept }),
+            1 => (0..4_usize).prop_map(Step::Follow),
+            1 => Just(Step::Prune),
+        ]
+    }
+
+    /// The rows under a prefix, the least or greatest first, from a key on.
+    fn scan(rows: &dyn Rows, prefix: &[u8], from: Option<&[u8]>, order: Order) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut found = Vec::new();
+        rows.scan(prefix, from, order, &mut |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        found
+    }
+
+    type Model = BTreeMap<Vec<u8>, (Seq, Option<Vec<u8>>)>;
+
+    fn expected(model: &Model, prefix: &[u8], from: Option<&[u8]>, order: Order) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let present = model.iter().filter_map(|(key, (_, value))| Some((key.strip_prefix(prefix)?, value.as_ref()?)));
+        let mut found: Vec<_> = present
+            .filter(|(rest, _)| match (order, from) {
+                (_, None) => true,
+                (Order::Ascending, Some(from)) => *rest >= from,
+                (Order::Descending, Some(from)) => *rest <= from,
+            })
+            .map(|(rest, value)| (rest.to_vec(), value.clone()))
+            .collect();
+        if order == Order::Descending {
+            found.reverse();
+        }
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_overlay_reads_as_if_the_view_had_followed_already(
+            steps in proptest::collection::vec(step(), 1..40), from in proptest::collection::vec(0..4_u8, 0..3),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let base = ViewStore::open(dir.path()).unwrap();
+            let mut overlay = Overlay::new(base.clone());
+            let mut model = Model::new();
+            let mut ahead: VecDeque<Writes> = VecDeque::new();
+            let mut next = Seq(0);
+            for step in steps {
+                match step {
+                    Step::Event { puts, is_kept } => {
+                        overlay.begin(next);
+                        let mut writes = Writes::new();
+                        for (key, value) in puts {
+                            let value = value.map(|byte| vec![byte]);
+                            overlay.put(key.clone(), value.clone()).unwrap();
+                            if is_kept {
+                                let row = Row { seq: next, value: value.clone().map(Bytes::from) };
+                                writes.entry(key.clone()).or_default().push(row);
+                                model.insert(key, (next, value));
+                            }
+                        }
+                        if is_kept {
+                            overlay.keep();
+                            ahead.push_back(writes);
+                            next = next.next();
+                        } else {
+                            overlay.take_back();
+                        }
+                    }
+                    Step::Follow(events) => {
+                        for writes in ahead.drain(..events.min(ahead.len())) {
+                            base.apply(writes, TreeSize(base.cursor().0 + 1)).unwrap();
+                        }
+                    }
+                    Step::Prune => overlay.prune(),
+                }
+                for (key, (seq, value)) in &model {
+                    let row = overlay.row(key).unwrap();
+                    prop_assert_eq!(row, Some(Row { seq: *seq, value: value.clone().map(Bytes::from) }));
+                }
+                for order in [Order::Ascending, Order::Descending] {
+                    for (prefix, from) in [(&[1][..], None), (&[1], Some(&from[..])), (&[1, 2], Some(&from[..])), (&[2], None)] {
+                        prop_assert_eq!(scan(&overlay, prefix, from, order), expected(&model, prefix, from, order));
+                    }
+                }
+            }
+            for writes in ahead {
+                base.apply(writes, TreeSize(base.cursor().0 + 1)).unwrap();
+            }
+            overlay.prune();
+            prop_assert_eq!((overlay.rows.len(), overlay.written.len(), overlay.bytes()), (0, 0, 0));
+        }
+    }
 }

@@ -12,6 +12,7 @@ use chancery_ledger::codec::CodecError;
 use chancery_ledger::commit::{GROUP_EVENTS_MAX, Numbered};
 use chancery_ledger::event::{Event, Idempotency};
 use chancery_ledger::ids::{Seq, TenantId, TreeSize, uuid_v7};
+use chancery_ledger::keys::{KeyDirectory, PublicKey};
 use chancery_ledger::keystore::{Keystore, KeystoreError, NewSecret, SecretName, Secrets};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::store::LogStore;
@@ -21,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
 use super::{Job, Message, Receipt, Request, Shared, StopOnPanic, SubmitError, admit, answer};
-use crate::command::Command;
+use crate::command::{Command, RotateSigningKey};
 use crate::context::{Clock, Context, ContextError, Random};
 use crate::decide::{Answer, Decision, Stop, decide};
 use crate::journal;
@@ -105,6 +106,7 @@ unavailable!(RowsError, ContextError, KeystoreError, chancery_ledger::store::Sto
 pub(super) struct Start {
     pub(super) log: Arc<dyn LogStore>,
     pub(super) secrets: Arc<Keystore>,
+    pub(super) keys: Arc<KeyDirectory>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Box<dyn Random>,
     pub(super) overlays: PerView<Overlay>,
@@ -121,6 +123,7 @@ pub(super) struct Decider {
     groups: Sender<Group>,
     log: Arc<dyn LogStore>,
     secrets: Arc<Keystore>,
+    keys: Arc<KeyDirectory>,
     clock: Arc<dyn Clock>,
     random: Box<dyn Random>,
     overlays: PerView<Overlay>,
@@ -142,7 +145,7 @@ pub(super) struct Decider {
 
 impl Decider {
     pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Message>, groups: Sender<Group>, start: Start) -> Self {
-        let Start { log, secrets, clock, random, overlays, progress, last, lag_events_max } = start;
+        let Start { log, secrets, keys, clock, random, overlays, progress, last, lag_events_max } = start;
         let next = log.size().next();
         Self {
             shared,
@@ -150,6 +153,7 @@ impl Decider {
             groups,
             log,
             secrets,
+            keys,
             clock,
             random,
             overlays,
@@ -313,11 +317,24 @@ impl Decider {
             }
         };
         admit::check_version(&state, request)?;
+        if let Command::RotateSigningKey(rotation) = &request.command {
+            self.check_sealing_key(rotation)?;
+        }
         let ctx = Context::new(now, request.tenant, &request.caller, &mut *self.random, &*self.secrets);
         // Deciding is pure, so whatever of it panics has changed nothing but the randomness drawn.
         let decision = catch_unwind(AssertUnwindSafe(|| decide(&state, &request.command, ctx)))
             .map_err(|_| Fault::Unavailable("deciding it failed by a defect; see the trace".into()))??;
         self.record(request, now, idempotency, decision)
+    }
+
+    /// Checks that the key to seal with from now on can be read. Once its event is durable nothing can be sealed
+    /// without it.
+    fn check_sealing_key(&self, rotation: &RotateSigningKey) -> Result<(), Fault> {
+        let Some(public) = PublicKey::from_slice(&rotation.public) else { return Ok(()) };
+        match self.keys.find(&public) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::Unavailable(format!("the new sealing key cannot be used: {error}"))),
+        }
     }
 
     /// Takes a decision into the group: all of it, or nothing.

@@ -27,6 +27,7 @@ use chancery_ledger::body::Kind;
 use chancery_ledger::commit::Committer;
 use chancery_ledger::event;
 use chancery_ledger::ids::{Seq, TenantId, TreeSize};
+use chancery_ledger::keys::KeyDirectory;
 use chancery_ledger::keystore::Keystore;
 use chancery_ledger::link::Hash;
 use chancery_ledger::store::LogStore;
@@ -264,6 +265,7 @@ pub(crate) struct Parts {
     pub(crate) committer: Committer,
     pub(crate) log: Arc<dyn LogStore>,
     pub(crate) secrets: Arc<Keystore>,
+    pub(crate) keys: Arc<KeyDirectory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Box<dyn Random>,
     pub(crate) stores: PerView<ViewStore>,
@@ -298,7 +300,7 @@ pub enum StartError {
 impl Sequencer {
     /// Starts to take commands for a log that is not empty.
     pub(crate) fn start(parts: Parts) -> Result<(Self, Threads), StartError> {
-        let Parts { committer, log, secrets, clock, random, stores, views, workers, waiting_max, lag_events_max } =
+        let Parts { committer, log, secrets, keys, clock, random, stores, views, workers, waiting_max, lag_events_max } =
             parts;
         let last = match log.size().last() {
             None => Micros::default(),
@@ -337,7 +339,7 @@ impl Sequencer {
         };
         let overlays = PerView::try_make(|view| Ok::<_, StartError>(Overlay::new(stores.get(view).clone())))?;
         let progress = PerView::try_make(|view| Ok::<_, StartError>(views.get(view).progress.clone()))?;
-        let start = decider::Start { log, secrets, clock, random, overlays, progress, last, lag_events_max };
+        let start = decider::Start { log, secrets, keys, clock, random, overlays, progress, last, lag_events_max };
         let decider = decider::Decider::new(shared.clone(), waiting, groups, start);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)

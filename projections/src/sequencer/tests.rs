@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chancery_ledger::keys::KeyDirectory;
 use chancery_ledger::last_checkpoint::LastCheckpoint;
 use chancery_ledger::store::on_sled::SledStore;
 
@@ -54,6 +53,7 @@ fn stage(dir: &Path) -> Stage {
         committer,
         log: log.clone(),
         secrets,
+        keys: Arc::new(KeyDirectory::open(&dir.join("keys"), None).unwrap()),
         clock: Arc::new(SystemClock),
         random: Box::new(SystemRandom),
         stores: stores.clone(),
