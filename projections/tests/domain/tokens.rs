@@ -15,8 +15,10 @@ use chancery_projections::lane::orgkernel::token_preimage::TokenPreimage;
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::token::scope;
+use chancery_projections::token::state::{TOKENS, Token};
 use chancery_projections::token::view::{TokensOf, newest_valid_token, token, tokens_page};
 use chancery_projections::view::PageNumber;
+use chancery_projections::views::View;
 
 use crate::the;
 use crate::world::*;
@@ -365,4 +367,41 @@ fn another_tenant_s_token_does_not_exist() {
     let listed = tokens_page(&w.reading(), w.second, Profile::Execution, TokensOf::Agent(ada), page).unwrap();
     assert_eq!((listed.total, listed.items.len()), (0, 0));
     w.when(RevokeToken { token: id, reason: Some("x".repeat(501)) }).then_invalid("reason");
+}
+
+/// A check re-verifies the CA's signature: a stored field that is another token's ends the token.
+#[test]
+fn a_stored_field_of_another_token_ends_the_token() {
+    type Graft = fn(&mut Token, &Token);
+    let grafts: [(&str, Graft); 7] = [
+        ("scope", |token, other| token.scopes.clone_from(&other.scopes)),
+        ("agent", |token, other| token.agent = other.agent),
+        ("mission", |token, other| token.mission = other.mission),
+        ("terms", |token, other| token.terms.clone_from(&other.terms)),
+        ("expiry", |token, other| token.expires = other.expires),
+        ("snapshot", |token, other| token.snapshot.clone_from(&other.snapshot)),
+        ("signature", |token, other| token.signature = other.signature),
+    ];
+    for (what, graft) in grafts {
+        let mut w = World::new();
+        let (ada, bob) = (w.agent("ada"), w.agent("bob"));
+        let id = w.token(ada);
+        let other = IssueToken {
+            mission: mission_key("msn_test000002"),
+            scopes: vec!["read_invoice".into(), "everything".into()],
+            expires: w.now.plus_secs(100_000),
+            immutable: JsonText::object(),
+            snapshot: Some("snap_2".into()),
+            ..issue(bob, w.now)
+        };
+        let other = issued(&w.when(other).then_decided());
+        assert!(violations(&mut w, check(id, "read_invoice", GOOD)).is_empty());
+        let rows = w.views.iter_mut().find(|(view, _)| *view == View::Token).unwrap().1;
+        let (mut row, other) = (TOKENS.get(rows, id).unwrap().unwrap(), TOKENS.get(rows, other).unwrap().unwrap());
+        let before = row.clone();
+        graft(&mut row, &other);
+        assert_ne!(row, before, "{what} is the same in both");
+        TOKENS.put(rows, id, &row).unwrap();
+        assert_eq!(violations(&mut w, check(id, "read_invoice", GOOD)), DEAD, "{what}");
+    }
 }
