@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::decider::{Group, Outcome, Reply};
 use super::{Receipt, Recorded, Shared, StopOnPanic, SubmitError};
+use crate::rejection::Rejection;
 use crate::views::PerView;
 use crate::worker::Worker;
 
@@ -111,10 +112,11 @@ impl Writer {
     }
 
     fn answer(&self, replies: Vec<Reply>, commit: Option<&Commit>) {
-        for Reply { to, outcome } in replies {
+        for Reply { to, outcome, span } in replies {
             self.shared.count(&outcome);
+            let receipt = span.in_scope(|| self.receipt(outcome, commit).inspect(trace));
             // Whoever asked may have gone.
-            let _ = to.send(self.receipt(outcome, commit));
+            let _ = to.send(receipt);
         }
     }
 
@@ -168,6 +170,13 @@ const fn changes_access(kind: Kind) -> bool {
             | Kind::CredentialCreated
             | Kind::CredentialRevoked
     )
+}
+
+/// The last a trace tells of a command, in the span in which it was handed in.
+fn trace(receipt: &Receipt) {
+    let Receipt { events, size, answer, replayed, .. } = receipt;
+    let (first, refused) = (events.first().map(|event| event.seq.0), answer.as_ref().err().map(Rejection::code));
+    tracing::debug!(%size, first, events = events.len(), refused, replayed, "durable");
 }
 
 /// The newest seal of a log, to begin with.

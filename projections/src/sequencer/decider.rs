@@ -58,6 +58,8 @@ pub(super) struct Group {
 pub(super) struct Reply {
     pub(super) to: oneshot::Sender<Result<Receipt, SubmitError>>,
     pub(super) outcome: Outcome,
+    /// The submitter's.
+    pub(super) span: tracing::Span,
 }
 
 /// What became of a command.
@@ -281,21 +283,22 @@ impl Decider {
         self.shared.room.add_permits(1);
         let Job { request, reply, span } = job;
         let _stops = StopOnPanic(self.shared.clone());
-        let _in_span = span.enter();
-        match self.outcome(&request) {
-            Ok(outcome) => self.replies.push(Reply { to: reply, outcome }),
+        let outcome = span.in_scope(|| self.outcome(&request));
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(Fault::Refused(rejection)) => {
-                tracing::debug!(command = request.command.name(), code = rejection.code(), "refused");
                 let here = self.numbered.events().len();
-                let outcome = Outcome::Decided { events: here..here, answer: Err(rejection) };
-                self.replies.push(Reply { to: reply, outcome });
+                Outcome::Decided { events: here..here, answer: Err(rejection) }
             }
             Err(Fault::Unavailable(why)) => {
-                tracing::error!(command = request.command.name(), why, "a command could not be decided");
+                let command = request.command.name();
+                span.in_scope(|| tracing::error!(command, why, "a command could not be decided"));
                 // Whoever asked may have gone.
                 let _ = reply.send(Err(SubmitError::Unavailable { why }));
+                return;
             }
-        }
+        };
+        self.replies.push(Reply { to: reply, outcome, span });
     }
 
     fn outcome(&mut self, request: &Request) -> Result<Outcome, Fault> {
