@@ -235,8 +235,22 @@ mod tests {
                 last.sync().unwrap();
             }
             drop(last);
+            assert_eq!(LastCheckpoint::read(&path).unwrap(), recorded(size));
             assert_eq!(LastCheckpoint::open(&path).unwrap().newest(), recorded(size));
         }
+    }
+
+    #[test]
+    fn reading_makes_nothing_and_says_what_opening_says() {
+        let at = TempDir::new().unwrap();
+        let path = at.path().join("last-checkpoint");
+        assert_eq!(LastCheckpoint::read(&path).unwrap(), None);
+        assert!(!path.exists());
+        drop(LastCheckpoint::open(&path).unwrap());
+        assert_eq!(LastCheckpoint::read(&path).unwrap(), None);
+        fs::write(&path, "").unwrap();
+        let (read, opened) = (LastCheckpoint::read(&path).unwrap_err(), LastCheckpoint::open(&path).unwrap_err());
+        assert_eq!((read.kind(), read.to_string()), (opened.kind(), opened.to_string()));
     }
 
     #[test]

@@ -1,0 +1,13 @@
+//! The program `chancery` from outside, offline: run on data directories and exports that an engine made.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod damage;
+mod export;
+mod forge;
+mod inspect;
+mod pin;
+mod refusals;
+mod replay;
+mod verify;
+mod world;
