@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// A data directory cannot be used. Each message says what to do.
@@ -48,25 +48,43 @@ impl DataDir {
         Self::take(path)
     }
 
-    /// Takes a data directory that holds a log.
+    /// Takes a data directory that holds a log, to read it: writes nothing, not even a lock file where there is none.
     ///
     /// # Errors
     /// [`DataDirError`].
-    pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        if !path.join("log").is_dir() {
-            return Err(DataDirError::NoLog { path: path.to_owned() });
+    pub fn open_to_read(path: &Path) -> Result<Self, DataDirError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DataDirError::Io { path, source }
+        };
+        let log = path.join("log");
+        match fs::metadata(&log) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(io(&log)(error));
+            }
+            _ => return Err(DataDirError::NoLog { path: path.to_owned() }),
         }
-        Self::take(path)
+        let lock_path = path.join("lock");
+        let lock = match File::open(&lock_path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(io(&lock_path))?),
+        };
+        Self::locked(path, lock)
     }
 
     fn take(path: &Path) -> Result<Self, DataDirError> {
         let lock_path = path.join("lock");
-        let io = |source| DataDirError::Io { path: lock_path.clone(), source };
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(io)?;
-        match lock.try_lock() {
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|source| DataDirError::Io { path: lock_path, source })?;
+        Self::locked(path, Some(lock))
+    }
+
+    fn locked(path: &Path, lock: Option<File>) -> Result<Self, DataDirError> {
+        match lock.as_ref().map_or(Ok(()), File::try_lock) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: lock_path, source }),
+            Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: path.join("lock"), source }),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use serde::Deserialize;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, http};
 
@@ -24,6 +25,13 @@ pub struct Daemon {
     /// PEM file of the authority that signed the daemon's certificate, if it is not a public one.
     #[arg(long, env = "CHANCERY_CA_CERT", global = true)]
     ca_cert: Option<PathBuf>,
+}
+
+/// What a refusal says (RFC 9457).
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+    request_id: String,
 }
 
 impl Daemon {
@@ -67,7 +75,11 @@ impl Daemon {
             return Ok(answer);
         }
         let text = answer.body_mut().read_to_string().unwrap_or_default();
-        bail!("the daemon answered {}: {text}", answer.status())
+        let (status, url) = (answer.status(), &self.url);
+        match serde_json::from_str(&text) {
+            Ok(Problem { detail, request_id }) => bail!("{url} answered {status}: {detail} (request {request_id})"),
+            Err(_) => bail!("{url} answered {status}, and not as a Chancery daemon does; is --url right?"),
+        }
     }
 
     fn base(&self) -> &str {

@@ -22,6 +22,9 @@ pub struct Arguments {
     /// key [env: CHANCERY_DATA_DIR, unless there is an API key].
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Read a temporary copy of the data directory's log, so that nothing at all is written there.
+    #[arg(long)]
+    copy: bool,
     #[command(flatten)]
     daemon: Daemon,
     /// The file to write; it must not exist yet. Only its owner may read it.
@@ -51,7 +54,7 @@ fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     let mut file = BufWriter::with_capacity(1 << 20, file);
     let of_environment = || data_dir_of_environment().map(PathBuf::from).filter(|_| !arguments.daemon.has_key());
     let counts = match arguments.data_dir.clone().or_else(of_environment) {
-        Some(dir) => of_stopped(&dir, arguments.without_bodies, &mut file)?,
+        Some(dir) => of_stopped(&Stopped::open(&dir, arguments.copy)?, arguments.without_bodies, &mut file)?,
         None if arguments.daemon.has_key() => of_running(&arguments.daemon, arguments.without_bodies, &mut file)?,
         None => bail!("name a stopped daemon's --data-dir, or give an --api-key for the one that runs"),
     };
@@ -59,8 +62,7 @@ fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-fn of_stopped(dir: &Path, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
-    let stopped = Stopped::open(dir)?;
+fn of_stopped(stopped: &Stopped, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
     let bodies = if without_bodies { Bodies::Withheld } else { Bodies::Included };
     let bar = progress::events(Some(stopped.log.size().0), "exporting");
     let counts = export_log(&stopped.log, stopped.log.size(), bodies, out, |events| bar.set_position(events));

@@ -37,7 +37,8 @@ struct Arguments {
 enum Command {
     /// Verify a whole log offline; exit code 0 only if it is whole.
     Verify(verify::Arguments),
-    /// Say what the log says of a thing or a view, now or at a past moment; a timeline; a difference.
+    /// Say what the log says of a thing or a view, now or at a past moment; a timeline; a difference. It believes the log:
+    /// verify that first.
     Replay(replay::Arguments),
     /// Write the whole log as one file that verifies anywhere.
     Export(export::Arguments),

@@ -22,3 +22,12 @@ pub fn events(total: Option<u64>, doing: &'static str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A sign of life where nothing can be counted.
+#[must_use]
+pub fn waiting(doing: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.set_message(doing);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,7 +1,7 @@
 //! The log that an offline command works on: a data directory whose daemon is stopped, or an export.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use chancery_ledger::store::{LogStore, StoreError};
 use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::verify::{Item, SourceError, StoreItems};
 use clap::Args;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::{output, progress};
@@ -33,6 +34,10 @@ pub struct Log {
     /// A file that `chancery export` wrote.
     #[arg(long, global = true)]
     export: Option<PathBuf>,
+    /// Read a temporary copy of the data directory's log, as is done anyway where the directory may not be written. sled
+    /// writes as it opens a log, and cuts off what follows damage: for evidence, use a copy.
+    #[arg(long, global = true, conflicts_with = "export")]
+    copy: bool,
 }
 
 /// Where the keys of encrypted fields are.
@@ -58,15 +63,20 @@ enum Place<'a> {
 pub struct Opened {
     /// The log.
     pub log: Arc<dyn LogStore>,
-    /// The data directory; `None` for an export.
-    held: Option<DataDir>,
+    held: Option<Held>,
 }
 
 /// A stopped daemon's log, which this process has to itself.
 pub struct Stopped {
     /// The log, for reading alone.
     pub log: SledStore,
+    held: Held,
+}
+
+/// A data directory, for as long as its log is read.
+struct Held {
     dir: DataDir,
+    copy: Option<TempDir>,
 }
 
 impl Log {
@@ -91,7 +101,7 @@ impl Log {
     ) -> anyhow::Result<T> {
         match self.place()? {
             Place::DataDir(dir) => {
-                let stopped = Stopped::open(&dir)?;
+                let stopped = Stopped::open(&dir, self.copy)?;
                 let items = Box::new(StoreItems::new(&stopped.log, TreeSize(u64::MAX)));
                 work(items, Some(stopped.log.size().0), stopped.last_checkpoint())
             }
@@ -110,8 +120,8 @@ impl Log {
     pub fn open(&self) -> anyhow::Result<Opened> {
         match self.place()? {
             Place::DataDir(dir) => {
-                let Stopped { log, dir } = Stopped::open(&dir)?;
-                Ok(Opened { log: Arc::new(log), held: Some(dir) })
+                let Stopped { log, held } = Stopped::open(&dir, self.copy)?;
+                Ok(Opened { log: Arc::new(log), held: Some(held) })
             }
             Place::Export(path) => {
                 let bar = progress::events(None, "indexing");
@@ -147,10 +157,12 @@ impl Opened {
         if keys.without_keys {
             return Ok(Box::new(NoSecrets));
         }
-        let own = self.held.as_ref().map(DataDir::keystore).filter(|dir| dir.is_dir());
+        // A copy of secrets is left to people: erasure must reach every one of them.
+        let own = self.held.as_ref().filter(|held| held.copy.is_none()).map(|held| held.dir.keystore());
+        let own = own.filter(|dir| dir.is_dir());
         let Some(dir) = keys.keystore.clone().or(own) else {
             output::note(
-                "there is no keystore here, so every encrypted field shows as null (--keystore, --without-keys)",
+                "no keystore goes with this log, so every encrypted field shows as null (--keystore names one)",
             );
             return Ok(Box::new(NoSecrets));
         };
@@ -167,31 +179,39 @@ impl Opened {
 }
 
 impl Stopped {
-    /// Takes a data directory and opens its log. Nothing is appended and no log moved, but sled tidies its own files.
+    /// Takes a data directory and opens its log, or a copy of it. Nothing is appended and no log moved, but sled writes
+    /// to its own files: where this user may not, a copy is opened though none was asked for.
     ///
     /// # Errors
-    /// When a daemon runs on it, there is no log, or this user may not write to it.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let dir = DataDir::open(path).map_err(|error| match error {
+    /// When a daemon runs on it, there is no log, or it cannot be read.
+    pub fn open(path: &Path, copy: bool) -> anyhow::Result<Self> {
+        let dir = DataDir::open_to_read(path).map_err(|error| match error {
             // It may have been set aside; the store knows.
             DataDirError::NoLog { .. } => match SledStore::open_to_read(&path.join("log")) {
-                Err(quarantined @ StoreError::Quarantined { .. }) => quarantined.into(),
-                _ if is_forbidden(path) => not_writable(path),
+                Err(quarantined @ StoreError::Quarantined { .. }) => anyhow!(quarantined),
                 _ => anyhow!(error),
             },
-            DataDirError::Io { ref source, .. } if forbids(source) => not_writable(path),
             other => anyhow!(other),
         })?;
-        let log = SledStore::open_to_read(&dir.log()).map_err(|error| match error {
-            StoreError::Io { ref source, .. } if forbids(source) => not_writable(path),
-            other => anyhow!(other),
-        })?;
-        Ok(Self { log, dir })
+        if !copy {
+            match SledStore::open_to_read(&dir.log()) {
+                Err(StoreError::Io { source, .. }) if forbids(&source) => {
+                    output::note(&format!(
+                        "{} may not be written by this user, so a copy of its log is read",
+                        path.display()
+                    ));
+                }
+                opened => return Ok(Self { log: opened?, held: Held { dir, copy: None } }),
+            }
+        }
+        let copy = copy_of(&dir.log()).with_context(|| format!("the log in {} cannot be copied", path.display()))?;
+        let log = SledStore::open_to_read(&copy.path().join("log"))?;
+        Ok(Self { log, held: Held { dir, copy: Some(copy) } })
     }
 
     /// The last checkpoint that the daemon signed, as it kept it apart from the log.
     fn last_checkpoint(&self) -> Option<Seal> {
-        let path = self.dir.last_checkpoint();
+        let path = self.held.dir.last_checkpoint();
         let read = LastCheckpoint::read(&path).map_err(anyhow::Error::from);
         let parsed = read.and_then(|last| Ok(last.map(|(_, seal)| Seal::parse(&seal)).transpose()?));
         parsed.unwrap_or_else(|error| {
@@ -210,20 +230,36 @@ fn forbids(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
 
-fn is_forbidden(path: &Path) -> bool {
-    fs::metadata(path.join("log")).is_err_and(|error| forbids(&error))
-}
-
-fn not_writable(path: &Path) -> anyhow::Error {
-    anyhow!(
-        "{} may not be written by this user, and sled cannot open a log without writing, not even to read it: \
-         copy the directory (cp -a) and name the copy, or use an export",
-        path.display()
-    )
+/// Copies a log's files into a temporary directory, while nobody else has it.
+fn copy_of(log: &Path) -> anyhow::Result<TempDir> {
+    let db = File::open(log.join("db"))?;
+    if matches!(db.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Err(StoreError::InUse { path: log.to_owned() }.into());
+    }
+    let copy = tempfile::Builder::new().prefix("chancery-").tempdir()?;
+    let bar = progress::waiting("copying the log");
+    let files = |of: &Path, to: &Path| -> io::Result<()> {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(of)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                // Only the bytes: a copy that may not be written would be of no use.
+                io::copy(&mut File::open(entry.path())?, &mut File::create(to.join(entry.file_name()))?)?;
+            }
+        }
+        Ok(())
+    };
+    let (to, blobs) = (copy.path().join("log"), log.join("blobs"));
+    files(log, &to)?;
+    if blobs.is_dir() {
+        files(&blobs, &to.join("blobs"))?;
+    }
+    bar.finish_and_clear();
+    Ok(copy)
 }
 
 /// No keys: every encrypted field shows as erased.
-struct NoSecrets;
+pub struct NoSecrets;
 
 impl Secrets for NoSecrets {
     fn secret(&self, _: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError> {

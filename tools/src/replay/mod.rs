@@ -175,7 +175,11 @@ impl Asked {
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let opened = arguments.log.open()?;
     let asked = Asked::of(&arguments.question, &*opened.log)?;
-    let secrets = opened.secrets(&arguments.keys)?;
+    let secrets = match asked {
+        // Views keep encrypted fields encrypted.
+        Asked::Digests(_) => Box::new(source::NoSecrets),
+        _ => opened.secrets(&arguments.keys)?,
+    };
     let last = asked.last();
     let dir = WorkDir::take(arguments.work_dir.as_deref(), &*opened.log, last)?;
     let size = last.tree_size();

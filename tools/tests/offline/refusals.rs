@@ -1,9 +1,10 @@
 //! What is not done, and how that is said: in one sentence, with exit code 2.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::world::{Running, World, chancery, process, program, ran};
 
@@ -64,37 +65,77 @@ fn the_environment_names_the_data_directory_unless_an_option_names_a_log() {
     chancery(&["export", "--out", &world.path("b.export")]).is(2).complains("name a stopped daemon's --data-dir");
 }
 
-/// As a forensic copy is kept. sled writes as it opens, so a copy of the copy is what can be verified.
+/// As a forensic copy is kept. sled writes as it opens, so a copy is opened in its place.
 #[test]
-fn a_data_directory_that_may_not_be_written_is_explained() {
+fn a_data_directory_that_may_not_be_written_is_read_from_a_copy() {
     let world = World::new();
     let data = world.copy("kept");
+    let before = contents(Path::new(&data));
+    allow(Path::new(&data), 0o555, 0o444);
     // Whoever may do everything is somebody else for this.
     let nobody = 65_534;
     let is_root = fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
-    allow(Path::new(&data), 0o555, 0o444);
     let path = world.path("chancery");
     fs::hard_link(program(), &path).or_else(|_| fs::copy(program(), &path).map(drop)).unwrap();
-    let verify = |data: &str| {
-        let mut process = process(&path, &["verify", "--data-dir", data]);
+    let parent = Path::new(&data).parent().unwrap().to_owned();
+    fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut process = process(&path, arguments);
         if is_root {
             process.uid(nobody).gid(nobody);
         }
         ran(process)
     };
-    fs::set_permissions(Path::new(&data).parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
-    verify(&data).is(2).complains("may not be written by this user, and sled cannot open a log without writing");
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o000)).unwrap();
-    verify(&data).is(2).complains("may not be written by this user");
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let verify = run(&["verify", "--data-dir", &data]).is(0);
+    assert!(verify.out.ends_with("WHOLE\n"), "{}", verify.out);
+    assert!(verify.err.contains("may not be written by this user, so a copy of its log is read"), "{}", verify.err);
+    let replay = run(&["replay", "--data-dir", &data, "agent", &world.agent]).is(0);
+    assert!(replay.json()["profile"].is_null(), "secrets are not copied");
+    assert!(replay.err.contains("every encrypted field shows as null"), "{}", replay.err);
+    assert_eq!(contents(Path::new(&data)), before);
 
-    let copy = world.copy("copied");
-    if is_root {
-        give(Path::new(&copy), nobody);
-    }
-    verify(&copy).is(0);
-    // So that it can be removed.
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o000)).unwrap();
+    run(&["verify", "--data-dir", &data]).is(2).complains("Permission denied");
     allow(Path::new(&data), 0o755, 0o644);
+}
+
+#[test]
+fn a_copy_is_read_in_place_of_evidence_when_that_is_asked_for() {
+    let world = World::new();
+    let data = world.data();
+    let before = contents(Path::new(&data));
+    for _ in 0..2 {
+        let verify = chancery(&["verify", "--data-dir", &data, "--copy"]).is(0);
+        assert_eq!(verify.err, "");
+    }
+    chancery(&["inspect", "--data-dir", &data, "--copy", "summary"]).is(0);
+    assert_eq!(contents(Path::new(&data)), before);
+
+    // sled cuts off what follows damage, in the copy.
+    let db = format!("{data}/log/db");
+    let mut bytes = fs::read(&db).unwrap();
+    let middle = bytes.iter().rposition(|byte| *byte != 0).unwrap() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&db, &bytes).unwrap();
+    let verdict = chancery(&["verify", "--data-dir", &data, "--copy", "--json"]).is(1).json();
+    assert_eq!(verdict["whole"], false);
+    assert!(fs::read(&db).unwrap() == bytes, "what is left of the evidence is untouched");
+    // Where nothing was copied, too, the damage is bad news: the checkpoint beside the log tells of the lost tail.
+    chancery(&["verify", "--data-dir", &data]).is(1);
+}
+
+/// Every file below a directory, with its bytes.
+fn contents(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
 }
 
 /// Gives directories and files below a path these modes.
@@ -105,13 +146,6 @@ fn allow(path: &Path, dirs: u32, files: u32) {
         fs::read_dir(path).unwrap().for_each(|entry| allow(&entry.unwrap().path(), dirs, files));
         fs::set_permissions(path, fs::Permissions::from_mode(dirs)).unwrap();
     }
-}
-
-fn give(path: &Path, to: u32) {
-    if path.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), to));
-    }
-    chown(path, Some(to), Some(to)).unwrap();
 }
 
 #[test]
