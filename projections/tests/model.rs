@@ -314,7 +314,9 @@ impl History {
             let seqs: Vec<Seq> = receipt.events.iter().map(|event| event.seq).collect();
             if receipt.replayed {
                 let (command, first) = &self.keyed[request.idempotency_key.as_ref().unwrap()];
-                assert_eq!((command, first), (&request.command, &seqs));
+                // As JSON: the public key that the API adds to a rotation is no part of what was asked.
+                let asked = |command| serde_json::to_value(command).unwrap();
+                assert_eq!((asked(command), first), (asked(&request.command), &seqs));
                 assert!(receipt.answer.is_ok());
                 continue;
             }
