@@ -5,6 +5,25 @@
 //! Ed25519 ([`tree::seal`]). [`commit`] is the only way in, [`store`] the only place on disk, [`verify`] the one
 //! verifier that daemon, tools and tests all call. Every byte is specified in `docs/format.md`.
 //!
+//! Whoever holds an export, the ledger's public key and this crate needs nothing else:
+//!
+//! ```no_run
+//! use std::{fs::File, io::BufReader};
+//!
+//! use chancery_ledger::export::ExportReader;
+//! use chancery_ledger::verify::{Known, Trust, verify};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = std::env::args().nth(1).unwrap_or_default().parse()?;
+//! let known = Known { key: Some((key, Trust::Given)), ..Known::default() };
+//! let report = verify(ExportReader::new(BufReader::new(File::open("ledger.export")?)), &known, |_| {})?;
+//! if let Some(broken) = &report.first_broken {
+//!     println!("{broken}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! This crate knows no HTTP and no view: what events mean belongs to `chancery-projections`.
 
 pub mod actor;

@@ -3,21 +3,25 @@
 //! One [`Committer`] owns the head of a log. Its groups are atomic; each ends in a seal. A seal leaves this module
 //! inside a [`Commit`], and only a durable group becomes one.
 
+mod open;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::body::Body;
 use crate::body::ledger::{Purpose, SigningKeyAdded};
-use crate::body::{Body, Kind};
 use crate::codec::CodecError;
-use crate::event::{Envelope, Event, ReadError};
+use crate::event::Event;
 use crate::ids::{Seq, TreeSize};
 use crate::keys::{KeyDirectory, KeyFileError, PublicKey, SigningKey};
 use crate::last_checkpoint::LastCheckpoint;
 use crate::link::{self, Hash};
-use crate::store::{Group, LogStore, Record, StoreError, StoreNodes};
+use crate::store::{Group, LogStore, Record, StoreError};
 use crate::tree::seal::{Checkpoint, Seal, SealError};
 use crate::tree::{Frontier, leaf_hash};
+
+pub use open::OpenError;
 
 /// Most events in one commit: bounds memory and the time one flush covers.
 pub const GROUP_EVENTS_MAX: usize = 4096;
@@ -128,53 +132,6 @@ pub enum CommitError {
     LastCheckpoint(std::io::Error),
 }
 
-/// A log cannot be continued. Each message says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The last record is not an event.
-    #[error("event {seq}, the log's last, cannot be read: {source}; run `chancery verify` on the data directory")]
-    Unreadable {
-        /// Its position.
-        seq: Seq,
-        /// Why.
-        source: ReadError,
-    },
-    /// The last seal is not one.
-    #[error("the log's last seal is malformed: {0}; run `chancery verify` on the data directory")]
-    Seal(#[from] SealError),
-    /// The last seal does not match the tree of the events.
-    #[error("the log's last seal is not the signed root of its events; run `chancery verify` on the data directory")]
-    Tampered,
-    /// None of the key files made the last seal.
-    #[error("no key in {dir} made the log's last seal: is this the key directory of another ledger? {source}")]
-    WrongKey {
-        /// The key directory.
-        dir: std::path::PathBuf,
-        /// What looking for the key said.
-        source: KeyFileError,
-    },
-    /// The log is behind a checkpoint that was signed for it.
-    #[error(
-        "the log ends at {found} events, but a checkpoint for {signed} was signed and may have left this machine; \
-         it was probably restored from an older copy. Restore a newer one: continuing would fork the ledger"
-    )]
-    Behind {
-        /// Events in the log.
-        found: TreeSize,
-        /// Events in the signed checkpoint.
-        signed: TreeSize,
-    },
-    /// The log contradicts a checkpoint that was signed for it.
-    #[error("the log contradicts the last checkpoint signed for it at {size} events; run `chancery verify`")]
-    Diverged {
-        /// Events in that checkpoint.
-        size: TreeSize,
-    },
-}
-
 /// The one writer of a log.
 pub struct Committer {
     store: Arc<dyn LogStore>,
@@ -193,40 +150,6 @@ impl Committer {
         store: Arc<dyn LogStore>, keys: KeyDirectory, last_checkpoint: LastCheckpoint, origin: String, key: SigningKey,
     ) -> Self {
         Self { store, keys, last_checkpoint, origin, key, frontier: Frontier::empty(), head: Hash::ZERO }
-    }
-
-    /// Takes over a log that has events: reads its tail, checks the last seal, finds the key that may seal next, and
-    /// compares the log with the last checkpoint kept apart from it. Reads O(log n) records and rehashes nothing.
-    ///
-    /// # Errors
-    /// [`OpenError`] says why the log cannot be continued.
-    pub fn open(
-        store: Arc<dyn LogStore>, keys: KeyDirectory, last_checkpoint: LastCheckpoint,
-    ) -> Result<Self, OpenError> {
-        let size = store.size();
-        let (Some(last), Some((_, bytes))) = (size.last(), store.last_seal()?) else {
-            return Err(StoreError::Empty.into());
-        };
-        let seal = Seal::parse(&bytes)?;
-        let record = store.record(last)?.ok_or(StoreError::Missing { seq: last })?;
-        let frontier = Frontier::resume(size, &StoreNodes(&*store))?;
-        if seal.checkpoint().size != size || seal.checkpoint().root != frontier.root() {
-            return Err(OpenError::Tampered);
-        }
-        let origin = seal.checkpoint().origin.clone();
-        let wrong_key = |dir: &KeyDirectory| {
-            let dir = dir.path().to_owned();
-            move |source| OpenError::WrongKey { dir, source }
-        };
-        let sealed_by = keys.find_by(|public| seal.verify(public).is_ok()).map_err(wrong_key(&keys))?;
-        let key = match rotated_to(last, &record)? {
-            None => sealed_by,
-            Some(public) => keys.find(&public).map_err(wrong_key(&keys))?,
-        };
-        let committer =
-            Self { head: link::header_hash(&record.header), store, keys, last_checkpoint, origin, key, frontier };
-        committer.compare_with_last_checkpoint()?;
-        Ok(committer)
     }
 
     /// The number of events in the log.
@@ -302,16 +225,6 @@ impl Committer {
         let public = PublicKey::from_slice(&added.public).ok_or(SealError::Key)?;
         Ok(self.keys.find(&public)?)
     }
-
-    fn compare_with_last_checkpoint(&self) -> Result<(), OpenError> {
-        let Some((signed, bytes)) = self.last_checkpoint.newest() else { return Ok(()) };
-        if signed > self.size() {
-            return Err(OpenError::Behind { found: self.size(), signed });
-        }
-        let seal = Seal::parse(&bytes)?;
-        let same = Frontier::resume(signed, &StoreNodes(&*self.store))?.root() == seal.checkpoint().root;
-        if same && seal.checkpoint().origin == self.origin { Ok(()) } else { Err(OpenError::Diverged { size: signed }) }
-    }
 }
 
 /// The sealing key that an event puts in place.
@@ -322,16 +235,5 @@ fn seal_key(body: &Body) -> Option<&SigningKeyAdded> {
     }
 }
 
-/// The key that the log's last record, if it is a rotation, put in place.
-fn rotated_to(seq: Seq, record: &Record) -> Result<Option<PublicKey>, OpenError> {
-    let unreadable = |source| OpenError::Unreadable { seq, source };
-    let envelope = Envelope::parse(&record.header).map_err(|error| unreadable(error.into()))?;
-    if envelope.kind != Kind::SigningKeyAdded.code() {
-        return Ok(None);
-    }
-    let (event, _) = Event::read(&record.header, &record.body).map_err(unreadable)?;
-    match seal_key(&event.body) {
-        None => Ok(None),
-        Some(added) => Ok(Some(PublicKey::from_slice(&added.public).ok_or(SealError::Key)?)),
-    }
-}
+#[cfg(test)]
+mod tests;

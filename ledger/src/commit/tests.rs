@@ -1,0 +1,147 @@
+//! Taking over a log: every sort of damage near its end is found before anything is added to it.
+
+use std::path::Path;
+
+use super::*;
+use crate::actor::Actor;
+use crate::body::Prelude;
+use crate::body::identity::AgentSuspended;
+use crate::body::ledger::{Algorithm, FORMAT, LedgerCreated};
+use crate::ids::{AgentId, KeyId, LedgerId, TenantId, uuid_v7};
+use crate::store::on_sled::SledStore;
+use crate::time::Micros;
+
+const ORIGIN: &str = "chancery.test/commit";
+
+fn parts(dir: &Path) -> (Arc<dyn LogStore>, KeyDirectory, LastCheckpoint) {
+    let log = SledStore::open(&dir.join("log")).unwrap();
+    let keys = KeyDirectory::open(&dir.join("keys"), None).unwrap();
+    (Arc::new(log), keys, LastCheckpoint::open(&dir.join("last-checkpoint")).unwrap())
+}
+
+fn event(seq: u64, body: Body) -> Event {
+    Event {
+        seq: Seq(seq),
+        time: Micros(1_000 + i64::try_from(seq).unwrap()),
+        tenant: TenantId::LEDGER,
+        actor: Actor::system(),
+        subjects: body.subjects(),
+        correlation: None,
+        causation: None,
+        idempotency: None,
+        prelude: Prelude::default(),
+        body,
+    }
+}
+
+fn suspended(seq: u64) -> Event {
+    let agent = AgentId(uuid_v7(7, [u8::try_from(seq % 251).unwrap(); 10]));
+    event(seq, AgentSuspended { agent, cause: None, reason: None }.into())
+}
+
+fn commit(committer: &mut Committer, events: impl IntoIterator<Item = Event>) {
+    let mut group = Numbered::default();
+    for event in events {
+        group.push(event).unwrap();
+    }
+    committer.commit(Arc::new(group)).unwrap();
+}
+
+/// A log of genesis and `more` events, whose checkpoint was synced at its end, or never.
+fn log(dir: &Path, more: u64, synced: bool) {
+    let (log, keys, last) = parts(dir);
+    let key = keys.create().unwrap();
+    let genesis = LedgerCreated {
+        ledger: LedgerId(uuid_v7(1, [1; 10])),
+        origin: ORIGIN.to_owned(),
+        format: FORMAT,
+        key: KeyId(uuid_v7(1, [2; 10])),
+        algorithm: Algorithm::Ed25519,
+        public: *key.public().as_bytes(),
+    };
+    let mut committer = Committer::create(log, keys, last, ORIGIN.to_owned(), key);
+    commit(&mut committer, [event(0, genesis.into())]);
+    commit(&mut committer, (1..=more).map(suspended));
+    drop(committer);
+    if synced {
+        let (_, _, last) = parts(dir);
+        assert_eq!(last.newest().map(|(size, _)| size), Some(TreeSize(more + 1)));
+    } else {
+        std::fs::remove_file(dir.join("last-checkpoint")).unwrap();
+    }
+}
+
+fn open(dir: &Path) -> Result<Committer, OpenError> {
+    let (log, keys, last) = parts(dir);
+    Committer::open(log, keys, last)
+}
+
+/// The log's tree, as nobody but a test opens it.
+fn tree(dir: &Path) -> sled::Db {
+    sled::Config::new().path(dir.join("log")).segment_size(8 * 1024 * 1024).open().unwrap()
+}
+
+/// Changes one byte of a stored record, counted from its end when negative.
+fn damage(dir: &Path, seq: u64, at: isize) {
+    let tree = tree(dir);
+    let key = [b"e".as_slice(), &seq.to_be_bytes()].concat();
+    let mut record = tree.get(&key).unwrap().unwrap().to_vec();
+    let at = if at < 0 { record.len() - at.unsigned_abs() } else { at.unsigned_abs() };
+    record[at] ^= 1;
+    tree.insert(key, record).unwrap();
+    tree.flush().unwrap();
+}
+
+#[test]
+fn a_log_is_continued_where_it_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    log(dir.path(), 300, true);
+    let mut committer = open(dir.path()).unwrap();
+    assert_eq!((committer.size(), committer.origin()), (TreeSize(301), ORIGIN));
+    commit(&mut committer, [suspended(301)]);
+    drop(committer);
+    assert_eq!(open(dir.path()).unwrap().size(), TreeSize(302));
+}
+
+#[test]
+fn damage_near_the_end_is_found_at_start_and_named() {
+    // In the stored record: 4 bytes of length, then layout, seq, time; the body and the nodes are last.
+    for (seq, at) in [(290, 12), (290, 30), (290, -3), (291, -3), (300, 40)] {
+        for synced in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            log(dir.path(), 300, synced);
+            damage(dir.path(), seq, at);
+            match open(dir.path()) {
+                Err(OpenError::Damaged { seq: found, .. }) => {
+                    assert!((seq..=seq + 1).contains(&found.0), "{found} for {seq} at {at}");
+                }
+                Err(OpenError::Tampered | OpenError::Diverged { .. } | OpenError::Store(_)) => {}
+                Err(other) => panic!("event {seq}, byte {at}: {other}"),
+                Ok(_) => panic!("event {seq}, byte {at}: not noticed"),
+            }
+        }
+    }
+}
+
+#[test]
+fn all_that_came_after_the_last_checkpoint_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    log(dir.path(), 2_000, false);
+    // Far from the end, and no checkpoint was kept: everything came after it.
+    damage(dir.path(), 5, 30);
+    assert!(matches!(open(dir.path()), Err(OpenError::Damaged { seq: Seq(5 | 6), .. })));
+}
+
+#[test]
+fn a_log_behind_its_last_checkpoint_is_not_continued() {
+    let dir = tempfile::tempdir().unwrap();
+    log(dir.path(), 3, true);
+    let tree = tree(dir.path());
+    for seq in 1..=3_u64 {
+        tree.remove([b"e".as_slice(), &seq.to_be_bytes()].concat()).unwrap();
+    }
+    tree.remove([b"s".as_slice(), &4_u64.to_be_bytes()].concat()).unwrap();
+    tree.flush().unwrap();
+    drop(tree);
+    assert!(matches!(open(dir.path()), Err(OpenError::Behind { found: TreeSize(1), signed: TreeSize(4) })));
+}
