@@ -6,9 +6,10 @@
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Longest line of an NDJSON batch, in bytes: what one command may take, since a batch as a whole is a stream.
 pub const LINE_BYTES_MAX: usize = 256 * 1024;
-/// Commands of one NDJSON batch that are under way at once; more wait unread in the client's socket. One batch fills
-/// a commit, and the queue keeps room for other callers.
-pub const BATCH_IN_FLIGHT: usize = 256;
+/// Commands of one NDJSON batch that are under way at once; more wait unread in the client's socket. Enough that one
+/// batch keeps both threads of the sequencer busy: a commit's worth being made durable while the next is decided. Decided
+/// ones no longer take room in the queue, which other callers share.
+pub const BATCH_IN_FLIGHT: usize = 1024;
 /// Deepest nesting of arrays and objects in JSON that is read into a tree of values.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Connections at once; an option. Each takes a file descriptor and up to [`READ_BUFFER_BYTES`] of memory.

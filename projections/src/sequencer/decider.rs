@@ -33,8 +33,8 @@ use crate::rows::RowsError;
 use crate::rows::overlay::Overlay;
 use crate::views::{self, PerView};
 
-/// Most commands in one group: bounds how many callers one commit keeps waiting.
-const GROUP_COMMANDS_MAX: usize = 256;
+/// Most commands in one group: bounds how many callers one commit keeps waiting, and what is held for them.
+const GROUP_COMMANDS_MAX: usize = 512;
 /// Most events of one command, which are one atomic write.
 const COMMAND_EVENTS_MAX: usize = 1024;
 /// Bytes of bodies after which a group takes no more commands.
