@@ -4,7 +4,9 @@
 //! number; `meta` holds the cursor. Nothing is synced: after a crash the view is some earlier state of itself, and the
 //! log brings it forward again.
 
+use std::fs::DirBuilder;
 use std::ops::{Bound, ControlFlow};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +58,7 @@ impl ViewStore {
     /// # Errors
     /// [`RowsError::Storage`] when even an empty view cannot be made.
     pub fn open(dir: &Path) -> Result<Self, RowsError> {
-        std::fs::create_dir_all(dir).map_err(fjall::Error::Io)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fjall::Error::Io)?;
         let mut numbers = generations(dir)?;
         let newest = numbers.pop().unwrap_or(0);
         // What is older was replaced. A rebuild that was cut short lies elsewhere (`next_generation`).
