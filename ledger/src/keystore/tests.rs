@@ -1,0 +1,233 @@
+use std::fs::Permissions;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::ids::ThingKind;
+
+fn name(n: u8) -> SecretName {
+    match n % 2 {
+        0 => SecretName::Data(Subject { kind: ThingKind::Agent, id: Uuid::from_bytes([n; 16]) }),
+        _ => SecretName::OrgCa(TenantId(Uuid::from_bytes([n; 16]))),
+    }
+}
+
+fn new(n: u8, fill: u8) -> NewSecret {
+    NewSecret { name: name(n), secret: Zeroizing::new([fill; 32]) }
+}
+
+fn read(keystore: &Keystore, n: u8) -> Option<u8> {
+    let secret = keystore.secret(&name(n)).unwrap();
+    let key = keystore.signing_key(&name(n)).unwrap();
+    assert_eq!(key.map(|key| key.public()), secret.clone().map(|seed| SigningKey::from_seed(seed).public()));
+    secret.map(|secret| {
+        assert!(secret.iter().all(|byte| *byte == secret[0]));
+        secret[0]
+    })
+}
+
+fn dir(data: &tempfile::TempDir) -> PathBuf {
+    data.path().join("keystore")
+}
+
+#[test]
+fn names_have_the_documented_bytes() {
+    assert_eq!(hex::encode(name(0x10).to_bytes()), format!("0105{}", "10".repeat(16)));
+    assert_eq!(hex::encode(name(0x11).to_bytes()), format!("02{}", "11".repeat(16)));
+}
+
+#[test]
+fn a_wrapped_secret_has_the_documented_bytes_and_opens_under_its_name_alone() {
+    let wrapping = Secret::new([9; 32]);
+    let stored = wrap(&wrapping, &name(2).to_bytes(), &[7; 32]).unwrap();
+    assert_eq!(stored.len(), 72);
+    assert_eq!(unwrap(&wrapping, &name(2).to_bytes(), &stored), Some(Secret::new([7; 32])));
+    assert_eq!(unwrap(&wrapping, &name(4).to_bytes(), &stored), None);
+    assert_eq!(unwrap(&Secret::new([8; 32]), &name(2).to_bytes(), &stored), None);
+    for cut in 0..72 {
+        assert_eq!(unwrap(&wrapping, &name(2).to_bytes(), &stored[..cut]), None);
+    }
+    // By libsodium: nonce 24 × 05, the same key, name and secret.
+    let foreign = hex::decode("050505050505050505050505050505050505050505050505c3c17397b001a5b6ca5c465feeb4721c118d3456e2db17396d78fab5e84029b3a83dcf95f045551ab2c99fb69e2de2dc").unwrap();
+    assert_eq!(unwrap(&wrapping, &name(2).to_bytes(), &foreign), Some(Secret::new([7; 32])));
+}
+
+#[test]
+fn what_was_put_is_there_at_once_and_after_reopening() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    assert_eq!(read(&keystore, 1), None);
+    keystore.put(&[new(1, 11), new(2, 12)]).unwrap();
+    assert_eq!((read(&keystore, 1), read(&keystore, 2)), (Some(11), Some(12)));
+    keystore.sync().unwrap();
+    keystore.sync().unwrap();
+    drop(keystore);
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    assert_eq!((read(&keystore, 1), read(&keystore, 2), read(&keystore, 3)), (Some(11), Some(12), None));
+}
+
+#[test]
+fn a_destroyed_secret_is_gone_for_good() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    keystore.put(&[new(1, 11), new(2, 12)]).unwrap();
+    keystore.sync().unwrap();
+    assert_eq!(read(&keystore, 1), Some(11));
+    assert!(keystore.destroy(&name(1)).unwrap());
+    assert!(!keystore.destroy(&name(1)).unwrap());
+    assert_eq!((read(&keystore, 1), read(&keystore, 2)), (None, Some(12)));
+    drop(keystore);
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    assert_eq!((read(&keystore, 1), read(&keystore, 2)), (None, Some(12)));
+    assert_eq!([1, 2, 3].map(|n| keystore.is_destroyed(&name(n)).unwrap()), [true, false, false]);
+    let again = keystore.put(&[new(3, 13), new(1, 11)]);
+    assert!(matches!(again, Err(KeystoreError::Destroyed { .. })), "{again:?}");
+    assert_eq!([1, 3].map(|n| read(&keystore, n)), [None, None]);
+}
+
+#[test]
+fn a_secret_is_never_replaced() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    keystore.put(&[new(1, 11)]).unwrap();
+    keystore.put(&[new(1, 11), new(2, 12), new(2, 12)]).unwrap();
+    for refused in [vec![new(3, 13), new(1, 99)], vec![new(3, 13), new(3, 14)]] {
+        let refused = keystore.put(&refused);
+        assert!(matches!(refused, Err(KeystoreError::Exists { .. })), "{refused:?}");
+    }
+    assert_eq!([1, 2, 3].map(|n| read(&keystore, n)), [Some(11), Some(12), None]);
+}
+
+#[test]
+fn the_wrapping_key_is_for_its_owner_alone() {
+    let data = tempfile::tempdir().unwrap();
+    drop(Keystore::open(&dir(&data)).unwrap());
+    let path = dir(&data).join(WRAPPING_KEY);
+    let metadata = path.metadata().unwrap();
+    assert_eq!((metadata.permissions().mode() & 0o7777, metadata.len()), (0o600, 32));
+    for (wider, mode, right) in [(&path, 0o640, 0o600), (&dir(&data), 0o755, 0o700)] {
+        std::fs::set_permissions(wider, Permissions::from_mode(mode)).unwrap();
+        let refused = Keystore::open(&dir(&data));
+        assert!(matches!(refused, Err(KeystoreError::KeyFile(KeyFileError::Mode { .. }))), "{refused:?}");
+        std::fs::set_permissions(wider, Permissions::from_mode(right)).unwrap();
+    }
+    Keystore::open(&dir(&data)).unwrap();
+}
+
+#[test]
+fn secrets_without_their_wrapping_key_are_not_begun_anew() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    keystore.put(&[new(1, 11)]).unwrap();
+    keystore.sync().unwrap();
+    drop(keystore);
+    let path = dir(&data).join(WRAPPING_KEY);
+    let key = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [1; 31]).unwrap();
+    let refused = Keystore::open(&dir(&data));
+    assert!(matches!(refused, Err(KeystoreError::WrappingKeyMalformed { .. })), "{refused:?}");
+    std::fs::write(&path, [1; 32]).unwrap();
+    let refused = Keystore::open(&dir(&data));
+    assert!(matches!(refused, Err(KeystoreError::WrappingKeyWrong { .. })), "{refused:?}");
+    std::fs::remove_file(&path).unwrap();
+    let refused = Keystore::open(&dir(&data));
+    assert!(matches!(refused, Err(KeystoreError::WrappingKeyMissing { .. })), "{refused:?}");
+    assert!(!path.exists());
+    std::fs::write(&path, key).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(read(&Keystore::open(&dir(&data)).unwrap(), 1), Some(11));
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_done_again() {
+    let data = tempfile::tempdir().unwrap();
+    let path = dir(&data).join(WRAPPING_KEY);
+    std::fs::DirBuilder::new().mode(0o700).create(dir(&data)).unwrap();
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    Keystore::open(&dir(&data)).unwrap();
+    assert_eq!(path.metadata().unwrap().len(), 32);
+}
+
+#[test]
+fn only_one_has_a_keystore_open() {
+    let data = tempfile::tempdir().unwrap();
+    let _keystore = Keystore::open(&dir(&data)).unwrap();
+    let refused = Keystore::open(&dir(&data));
+    assert!(matches!(refused, Err(KeystoreError::InUse { .. })), "{refused:?}");
+}
+
+#[test]
+fn nothing_on_disk_shows_a_secret() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    keystore.put(&[new(1, 0xc5)]).unwrap();
+    keystore.sync().unwrap();
+    drop(keystore);
+    let mut dirs = vec![dir(&data)];
+    while let Some(dir) = dirs.pop() {
+        for entry in dir.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                assert!(!std::fs::read(&path).unwrap().windows(32).any(|w| w == [0xc5; 32]), "{}", path.display());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Put(u8, u8),
+    Destroy(u8),
+    Sync,
+    Reopen,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..8u8, any::<u8>()).prop_map(|(n, fill)| Op::Put(n, fill)),
+        2 => (0..8u8).prop_map(Op::Destroy),
+        1 => Just(Op::Sync),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Any history agrees with a plain map.
+    #[test]
+    fn any_history_agrees_with_a_map(ops in proptest::collection::vec(op(), 1..40)) {
+        let data = tempfile::tempdir().unwrap();
+        let mut keystore = Keystore::open(&dir(&data)).unwrap();
+        let mut model = std::collections::BTreeMap::new();
+        let mut destroyed = std::collections::BTreeSet::new();
+        for op in ops {
+            match op {
+                Op::Put(n, fill) => {
+                    let put = keystore.put(&[new(n, fill)]);
+                    let fits = !destroyed.contains(&n) && *model.entry(n).or_insert(fill) == fill;
+                    prop_assert_eq!(put.is_ok(), fits);
+                }
+                Op::Destroy(n) => {
+                    let existed = model.remove(&n).is_some();
+                    prop_assert_eq!(keystore.destroy(&name(n)).unwrap(), existed);
+                    if existed {
+                        destroyed.insert(n);
+                    }
+                }
+                Op::Sync => keystore.sync().unwrap(),
+                Op::Reopen => {
+                    drop(keystore);
+                    keystore = Keystore::open(&dir(&data)).unwrap();
+                }
+            }
+            for n in 0..8 {
+                prop_assert_eq!(read(&keystore, n), model.get(&n).copied());
+                prop_assert_eq!(keystore.is_destroyed(&name(n)).unwrap(), destroyed.contains(&n));
+            }
+        }
+    }
+}

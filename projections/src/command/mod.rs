@@ -1,0 +1,151 @@
+//! The closed set of native commands: what can be asked of a tenant. A dialect translates to these and adds nothing.
+//!
+//! In JSON a command is `{"command": "SuspendAgent", "params": {…}}`; `docs/` and `/openapi.json` show each schema.
+//! Numbers in brackets are the commands' numbers in DOMAIN section 3.
+
+mod administration;
+mod agent;
+mod execution;
+mod token;
+
+use chancery_ledger::ids::{Subject, ThingId};
+use serde::{Deserialize as _, Serialize};
+
+pub use administration::*;
+pub use agent::*;
+pub use execution::*;
+pub use token::*;
+
+use crate::scope::Scope;
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident needs $scope:ident about $about:expr;)*) => {
+        /// A native command.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(tag = "command", content = "params")]
+        pub enum Command {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Command {
+            /// The names of all commands.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)*];
+
+            /// The command's name.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+
+            /// Reads a command of that name from its parameters' JSON; `None` when there is no such command.
+            ///
+            /// # Errors
+            /// serde_json's, when the parameters are not those of the command.
+            #[must_use]
+            pub fn parse(name: &str, params: &str) -> Option<Result<Self, serde_json::Error>> {
+                let mut params = serde_json::Deserializer::from_str(params);
+                let read = Self::read(name, &mut params)?;
+                Some(read.and_then(|command| params.end().map(|()| command)))
+            }
+
+            /// Reads a command of that name from its parameters in any format; `None` when there is no such command.
+            ///
+            /// # Errors
+            /// The format's, when the parameters are not those of the command.
+            #[must_use]
+            pub fn read<'de, D: serde::Deserializer<'de>>(name: &str, params: D) -> Option<Result<Self, D::Error>> {
+                match name {
+                    $(stringify!($name) => Some($name::deserialize(params).map(Self::$name)),)*
+                    _ => None,
+                }
+            }
+
+            /// The JSON Schema of every command's parameters, by the command's name.
+            pub fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
+                vec![$((stringify!($name), generator.subschema_for::<$name>()),)*]
+            }
+
+            /// The scope a credential needs to send it.
+            #[must_use]
+            pub const fn scope(&self) -> Scope {
+                match self {
+                    $(Self::$name(_) => Scope::$scope,)*
+                }
+            }
+
+            /// The thing it would change, whose version `If-Match` is compared with; `None` for what makes a new one.
+            #[must_use]
+            pub fn about(&self) -> Option<Subject> {
+                match self {
+                    $(Self::$name(command) => {
+                        let about: fn(&$name) -> Option<Subject> = $about;
+                        about(command)
+                    })*
+                }
+            }
+        }
+
+        $(impl From<$name> for Command {
+            fn from(command: $name) -> Self {
+                Self::$name(command)
+            }
+        })*
+    };
+}
+
+commands! {
+    /// [1] A new tenant, with a default organisation and a first API key.
+    CreateTenant needs TenantsManage about |_| None;
+    /// [1] Refuse every call of a tenant until it is resumed.
+    SuspendTenant needs TenantsManage about |c| Some(c.tenant.subject());
+    /// [1] Let a suspended tenant work again.
+    ResumeTenant needs TenantsManage about |c| Some(c.tenant.subject());
+    /// [1] End a tenant for good.
+    DeleteTenant needs TenantsManage about |c| Some(c.tenant.subject());
+    /// [2] A new organisation.
+    CreateOrganisation needs OrganisationsWrite about |_| None;
+    /// [4] A new agent; with a key, also its certificate.
+    RegisterAgent needs AgentsRegister about |_| None;
+    /// [5] Change an agent's attributes.
+    UpdateAgent needs AgentsUpdate about |c| Some(c.agent.subject());
+    /// [7] Make an agent unusable until it is resumed.
+    SuspendAgent needs AgentsSuspend about |c| Some(c.agent.subject());
+    /// [7] Make a suspended agent usable again.
+    ResumeAgent needs AgentsSuspend about |c| Some(c.agent.subject());
+    /// [8] End an agent for good.
+    DecommissionAgent needs AgentsDecommission about |c| Some(c.agent.subject());
+    /// [11] Ask an agent to prove that it holds its key.
+    IssueChallenge needs AgentsRead about |_| None;
+    /// [11] Answer a challenge, which uses it up, right or wrong.
+    AnswerChallenge needs AgentsRead about |c| Some(c.challenge.subject());
+    /// [13] A new API key for the caller's own principal.
+    CreateApiKey needs ApiKeysCreate about |_| None;
+    /// [13] End an API key.
+    RevokeApiKey needs ApiKeysRevoke about |c| Some(c.credential.subject());
+    /// [20] A new token; opens its mission when there is none of that name.
+    IssueToken needs TokensIssue about |_| None;
+    /// [24] Mark a token used.
+    UseToken needs TokensIssue about |c| Some(c.token.subject());
+    /// [25] End a token, and those derived from it.
+    RevokeToken needs TokensRevoke about |c| Some(c.token.subject());
+    /// [28] Hold a use against a token's scope; consumes nothing.
+    CheckScope needs TokensIntrospect about |_| None;
+    /// [50] A new mission.
+    OpenMission needs MissionsWrite about |_| None;
+    /// [51] End a mission that was carried out.
+    CompleteMission needs MissionsWrite about |c| Some(c.mission.subject());
+    /// [51] Call a mission off.
+    RevokeMission needs MissionsWrite about |c| Some(c.mission.subject());
+    /// [54] Start the audit chain of a mission; opens the mission when there is none of that name.
+    OpenAuditChain needs AuditAppend about |_| None;
+    /// [55] Append an entry to an audit chain.
+    AppendAuditEntry needs AuditAppend about |c| Some(c.chain.subject());
+    /// [56] Append the last entry to an audit chain.
+    CloseAuditChain needs AuditAppend about |c| Some(c.chain.subject());
+    /// [92] Seal what follows with another key.
+    RotateSigningKey needs LedgerAdminister about |_| None;
+    /// [18] Refused log-ins, noted by the daemon itself.
+    NoteAuthentication needs Internal about |_| None;
+}
