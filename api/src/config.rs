@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chancery_ledger::tree::seal::is_origin;
+use chancery_ledger::tree::origin::is_origin;
 use chancery_projections::engine::WAITING_MAX;
 use clap::Parser as _;
 use serde::Deserialize;

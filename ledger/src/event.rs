@@ -7,15 +7,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
 use crate::actor::{Actor, Method, Principal};
-use crate::body::{Body, BodyError, Prelude};
+use crate::body::{Body, BodyError, Prelude, SUBJECTS_MAX};
 use crate::ids::{CredentialId, Seq, Subject, TenantId, ThingKind};
 use crate::link::Hash;
 use crate::time::Micros;
 
 /// First byte of every header: the layout that follows.
 pub const LAYOUT: u8 = 1;
-/// Most subjects one event can have; a list beyond this is summarised by what it belongs to.
-pub const SUBJECTS_MAX: usize = 64;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Longest text of a principal that has no id, in bytes.

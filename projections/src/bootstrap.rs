@@ -14,7 +14,7 @@ use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
 use crate::context::{Caller, Context, ContextError, Random};
-use crate::decide::Stop;
+use crate::decision::Stop;
 use crate::identity::decide::credential::MOUNTS;
 use crate::identity::decide::tenant;
 use crate::scope::Scope;

@@ -8,10 +8,12 @@
 
 pub mod b64u;
 pub mod bootstrap;
+pub mod check;
 pub mod command;
 pub mod context;
 pub mod credential;
 pub mod decide;
+pub mod decision;
 pub mod engine;
 pub mod event_view;
 pub mod execution;

@@ -7,7 +7,7 @@ use chancery_ledger::event::Event;
 use chancery_ledger::ids::TreeSize;
 use tokio::sync::watch;
 
-use crate::decide::State;
+use crate::decision::State;
 use crate::rows::overlay::Overlay;
 use crate::rows::store::{ViewSnapshot, ViewStore};
 use crate::rows::{RowsError, RowsMut};

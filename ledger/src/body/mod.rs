@@ -13,10 +13,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
-use crate::event::SUBJECTS_MAX;
 use crate::ids::{Subject, ThingId};
 use crate::shred::Encrypted;
 use crate::time::Micros;
+
+/// Most subjects one event can have; a list beyond this is summarised by what it belongs to.
+pub const SUBJECTS_MAX: usize = 64;
 
 /// What every body starts with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

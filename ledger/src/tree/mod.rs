@@ -6,6 +6,7 @@
 //! ([`verifier_key`]).
 
 mod frontier;
+pub mod origin;
 pub mod proof;
 pub mod seal;
 pub mod tlog_proof;

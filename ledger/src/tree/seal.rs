@@ -15,6 +15,7 @@ use bytes::Bytes;
 use signed_note::{Note, NoteError, VerificationError, Verifier, Verifiers};
 
 use super::NodeHash;
+use super::origin::{ORIGIN_BYTES_MAX, is_origin};
 use super::verifier_key::key_id;
 use crate::ids::TreeSize;
 use crate::keys::{PublicKey, SigningKey};
@@ -22,8 +23,6 @@ use crate::keys::{PublicKey, SigningKey};
 /// Largest seal that is read, in bytes: room for the 16 signatures that C2SP asks verifiers to accept, each as large
 /// as a post-quantum one, and more.
 pub const SEAL_BYTES_MAX: usize = 256 * 1024;
-/// Longest origin, in bytes: as long as a host name can be.
-pub const ORIGIN_BYTES_MAX: usize = 255;
 
 /// What a seal signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +57,6 @@ pub enum SealError {
     /// No line of that key, or one that is not its signature.
     #[error("no valid signature by this key")]
     Signature,
-}
-
-/// Whether a text can be a log's origin, and thereby the name of its keys.
-#[must_use]
-pub fn is_origin(text: &str) -> bool {
-    text.len() <= ORIGIN_BYTES_MAX && signed_note::is_key_name_valid(text) && !text.contains(char::is_control)
 }
 
 impl Checkpoint {

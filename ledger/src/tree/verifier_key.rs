@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::seal::is_origin;
+use super::origin::is_origin;
 use crate::keys::PublicKey;
 
 /// C2SP `signed-note`, "Signature types": Ed25519 over the note's text.

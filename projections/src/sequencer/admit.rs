@@ -9,7 +9,8 @@ use chancery_ledger::link::Hash;
 
 use super::Request;
 use crate::command::Command;
-use crate::decide::{State, Stop, version_of};
+use crate::decide::version_of;
+use crate::decision::{State, Stop};
 use crate::identity::state::{Standing, TENANTS, Tenant};
 use crate::rejection::Rejection;
 use crate::scope::Scope;

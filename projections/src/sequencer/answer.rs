@@ -5,7 +5,7 @@ use chancery_ledger::body::Body;
 use chancery_ledger::event::Event;
 
 use crate::command::Command;
-use crate::decide::State;
+use crate::decision::State;
 use crate::execution::state::{CHAINS, ENTRIES, MISSIONS};
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS};

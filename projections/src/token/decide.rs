@@ -15,10 +15,11 @@ use chancery_ledger::time::Micros;
 
 use super::scope::{self, Terms};
 use super::state::{CHILDREN, TOKENS, Token, newest_live, profile_code};
+use crate::check::{check_len, check_optional};
 use crate::command::{CheckScope, IssueToken, RevokeToken, UseToken};
 use crate::context::Context;
-use crate::decide::{Decided, State, Stop, check_len, check_optional};
-use crate::execution::decide::mission::{self, Resolved};
+use crate::decision::{Decided, State, Stop};
+use crate::execution::decide::mission_ref::{self, Resolved};
 use crate::execution::state::MissionState;
 use crate::identity::decide::agent;
 use crate::identity::state::ORG_CAS;
@@ -56,7 +57,7 @@ pub fn issue(state: &State<'_>, command: &IssueToken, ctx: &mut Context<'_>) -> 
     let immutable = check(command, ctx.now())?;
     let tenant = ctx.tenant();
     let agent = agent::find(state, tenant, command.agent)?;
-    let mission = mission::resolve(state, &command.mission, ctx)?;
+    let mission = mission_ref::resolve(state, &command.mission, ctx)?;
     let refused = |why: Rejection| {
         let fact = TokenRefused {
             profile: Profile::Execution,
@@ -217,7 +218,7 @@ fn is_live(state: &State<'_>, token: &Token, ctx: &Context<'_>) -> Result<bool, 
         return Ok(false);
     }
     if let Some(mission) = token.mission
-        && mission::find(state, token.tenant, mission)?.state != MissionState::Open
+        && mission_ref::find(state, token.tenant, mission)?.state != MissionState::Open
     {
         return Ok(false);
     }
@@ -232,7 +233,7 @@ fn signature_holds(state: &State<'_>, token: &Token, ctx: &Context<'_>) -> Resul
     let Some(terms) = terms(token, ctx)? else { return Ok(false) };
     let Ok(immutable) = Json::parse_members(terms.immutable.as_str()) else { return Ok(false) };
     let bounds: Vec<scope::Bound<'_>> = terms.bounds.iter().map(as_bound).collect();
-    let mission = mission::find(state, token.tenant, mission)?;
+    let mission = mission_ref::find(state, token.tenant, mission)?;
     let preimage = TokenPreimage {
         token_id: &orgkernel::ids::render_token(token.token),
         agent_id: &orgkernel::ids::render_agent(agent),

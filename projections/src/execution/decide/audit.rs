@@ -5,10 +5,11 @@ use chancery_ledger::body::{Body, Kind};
 use chancery_ledger::ids::{AuditChainId, AuditEntryId, MissionId, TenantId, ThingId};
 use chancery_ledger::link::Hash;
 
-use super::mission;
+use super::mission_ref;
+use crate::check::{check_len, check_optional};
 use crate::command::{AppendAuditEntry, CloseAuditChain, OpenAuditChain};
 use crate::context::Context;
-use crate::decide::{Decided, State, Stop, check_len, check_optional};
+use crate::decision::{Decided, State, Stop};
 use crate::execution::state::{AuditChain, CHAIN_BY_MISSION, CHAINS};
 use crate::json::{Json, Members};
 use crate::lane::orgkernel::entry::{EntryPreimage, GENESIS, TERMINAL, genesis_data, terminal_data};
@@ -34,7 +35,7 @@ pub fn find(state: &State<'_>, tenant: TenantId, id: AuditChainId) -> Result<Aud
 pub fn open(state: &State<'_>, command: &OpenAuditChain, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_len("agent_text", &command.agent_text, 1, 64)?;
     check_len("mission_text", &command.mission_text, 1, 64)?;
-    let mission = mission::resolve(state, &command.mission, ctx)?;
+    let mission = mission_ref::resolve(state, &command.mission, ctx)?;
     if let Some(id) = mission.existing()
         && CHAIN_BY_MISSION.get(state.execution, id)?.is_some()
     {

@@ -2,3 +2,4 @@
 
 pub mod audit;
 pub mod mission;
+pub mod mission_ref;

@@ -14,12 +14,13 @@ use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
 
 use super::tenant;
+use crate::check::{check_len, check_optional, check_slug};
 use crate::command::{
     AgentProfile, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent, ResumeAgent, SuspendAgent,
     UpdateAgent, Via,
 };
 use crate::context::Context;
-use crate::decide::{Decided, State, Stop, check_len, check_optional, check_slug};
+use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
     AGENTS, Agent, AgentStatus, HANDLES, ORG_CAS, ORGANISATION_SLUGS, Organisation, PublicKeyRow, Standing,
 };

@@ -5,9 +5,10 @@ use chancery_ledger::ids::AgentId;
 
 use super::agent;
 use crate::b64u;
+use crate::check::check_len;
 use crate::command::{AnswerChallenge, IssueChallenge};
 use crate::context::Context;
-use crate::decide::{Decided, State, Stop, check_len};
+use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{AGENTS, CHALLENGES, Challenge};
 use crate::rejection::Rejection;
 

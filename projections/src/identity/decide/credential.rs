@@ -5,9 +5,10 @@ use chancery_ledger::body::identity::{AuthenticationFailed, CredentialRevoked};
 use chancery_ledger::ids::{CredentialId, TenantId};
 
 use super::tenant::{self, api_key};
+use crate::check::check_len;
 use crate::command::{CreateApiKey, NoteAuthentication, RevokeApiKey};
 use crate::context::Context;
-use crate::decide::{Decided, State, Stop, check_len};
+use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{CREDENTIALS, Credential};
 use crate::output::Output;
 use crate::rejection::Rejection;

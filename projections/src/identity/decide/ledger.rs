@@ -7,7 +7,7 @@ use chancery_ledger::keys::PublicKey;
 use super::tenant;
 use crate::command::RotateSigningKey;
 use crate::context::Context;
-use crate::decide::{Decided, State, Stop};
+use crate::decision::{Decided, State, Stop};
 use crate::identity::state::SEALING_KEY;
 use crate::rejection::Rejection;
 use crate::rows::RowsError;

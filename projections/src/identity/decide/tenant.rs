@@ -14,10 +14,11 @@ use chancery_ledger::keys::SigningKey;
 use chancery_ledger::keystore::SecretName;
 use zeroize::Zeroizing;
 
+use crate::check::{check_len, check_optional, check_slug};
 use crate::command::{CreateOrganisation, CreateTenant, DeleteTenant, ResumeTenant, SuspendTenant};
 use crate::context::Context;
 use crate::credential::{new_api_key, secret_hash};
-use crate::decide::{Decided, State, Stop, check_len, check_optional, check_slug};
+use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
     ORGANISATION_SLUGS, ORGANISATIONS, Organisation, Standing, TENANT_SLUGS, TENANTS, Tenant,
 };
