@@ -10,5 +10,6 @@ pub mod openapi;
 pub mod operation;
 pub mod proofs;
 pub mod result;
+pub mod selection;
 pub mod stream;
 pub mod views;

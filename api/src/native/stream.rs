@@ -16,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::call::Call;
-use super::events::{KIND, Range, SUBJECT, Selection, TENANT};
 use super::operation::{Access, Content, Form, Operation, SEQ_MAX, header, query};
+use super::selection::{KIND, Range, SUBJECT, Selection, TENANT};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::limits::{HEARTBEAT_SECS, STREAM_CHUNK_EVENTS, STREAM_CHUNKS_WAITING};
