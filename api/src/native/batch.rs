@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::call::Call;
-use super::commands;
+use super::command;
 use super::result::CommandAnswer;
 use crate::app::{App, Options, envelope};
 use crate::auth::Principal;
@@ -122,14 +122,14 @@ impl Reader {
     }
 
     async fn hand_in(&self, line: &[u8], index: u64) -> Entry {
-        let parsed = commands::parse(line)?;
-        let command = commands::prepared(&self.app, &self.principal, parsed.command)?;
+        let parsed = command::parse(line)?;
+        let command = command::prepared(&self.app, &self.principal, parsed.command)?;
         let mut options = self.options.clone();
         options.idempotency_key =
             parsed.idempotency_key.or_else(|| options.idempotency_key.map(|key| format!("{key}:{index}")));
         options.if_match = parsed.if_match.map(Seq);
         self.app.metrics().count_command(command.name());
-        let shown = commands::shown_once(&command);
+        let shown = command::shown_once(&command);
         let request = envelope(&self.principal, command, options);
         Ok((self.app.sequencer().submit_when_free(request).await?, shown))
     }
@@ -194,7 +194,7 @@ impl Writer {
         Some(
             answered
                 .map_err(Problem::from)
-                .and_then(|receipt| commands::answer(&self.app, receipt, shown, self.with_proof)),
+                .and_then(|receipt| command::answer(&self.app, receipt, shown, self.with_proof)),
         )
     }
 

@@ -1,21 +1,11 @@
 //! `POST /v1/commands`: one command as JSON, or many as NDJSON (see [`super::batch`]).
 
-use std::borrow::Cow;
-
-use chancery_projections::command::{Command, KeyChoice, RegisterAgent};
-use chancery_projections::scope::Scope;
-use chancery_projections::sequencer::{Receipt, SubmitError};
 use hyper::StatusCode;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::call::Call;
 use super::operation::{Access, Content, Form, Operation, header, query};
-use super::result::{CommandAnswer, ReceiptView, render};
-use super::{batch, openapi, proofs};
-use crate::app::App;
-use crate::auth::Principal;
-use crate::limits::JSON_DEPTH_MAX;
+use super::result::CommandAnswer;
+use super::{batch, command};
 use crate::problem::Problem;
 use crate::response::{self, Response};
 
@@ -34,7 +24,7 @@ pub const SUBMIT: Operation = Operation {
         header("If-Match", Form::Tag, "The version that what the command changes must have: its `ETag`."),
     ],
     bodies: &[
-        Content { media_type: "application/json", schema: Some(openapi::command_schema) },
+        Content { media_type: "application/json", schema: Some(command::schema) },
         Content { media_type: batch::MEDIA_TYPE, schema: None },
     ],
     answers: &[Content::json::<CommandAnswer>(), Content { media_type: batch::MEDIA_TYPE, schema: None }],
@@ -51,200 +41,12 @@ async fn submit(mut call: Call) -> Result<Response, Problem> {
     }
     let (max, time) = (call.app.config().body_bytes_max, call.app.config().body_timeout());
     let body = call.request.body(max, time).await?;
-    let command = parse(&body)?.command;
+    let parsed = command::parse(&body)?;
     let principal = call.principal()?;
-    let command = prepared(&call.app, principal, command)?;
-    let shown = shown_once(&command);
+    let command = command::prepared(&call.app, principal, parsed.command)?;
+    let shown = command::shown_once(&command);
     let options = call.app.options(&call.request)?;
     let receipt = call.app.submit(principal, command, options).await?;
-    let answer = answer(&call.app, receipt, shown, call.flag("proof") == Some(true))?;
+    let answer = command::answer(&call.app, receipt, shown, call.flag("proof") == Some(true))?;
     Ok(response::json(StatusCode::OK, &answer))
-}
-
-/// A command as it came.
-#[derive(Debug)]
-pub struct Parsed {
-    /// The command.
-    pub command: Command,
-    /// In a batch: the line's own wish to happen once.
-    pub idempotency_key: Option<String>,
-    /// In a batch: the version that what it changes must have.
-    pub if_match: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    command: Cow<'a, str>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    idempotency_key: Option<String>,
-    if_match: Option<u64>,
-}
-
-/// Reads a command, strictly: a field that is not known is refused, with its path.
-///
-/// # Errors
-/// [`Problem::Malformed`].
-pub fn parse(json: &[u8]) -> Result<Parsed, Problem> {
-    let whole = |why: String| Problem::Malformed { path: String::new(), why };
-    let text = std::str::from_utf8(json).map_err(|error| whole(format!("it is not UTF-8: {error}")))?;
-    check_depth(text).map_err(|why| whole(why.to_owned()))?;
-    let envelope: Envelope<'_> = read(&mut serde_json::Deserializer::from_str(text), "")?;
-    let params = envelope.params.map_or("{}", RawValue::get);
-    let mut params = serde_json::Deserializer::from_str(params);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut params, &mut track);
-    match Command::read(&envelope.command, tracked) {
-        Some(Ok(command)) if command.scope() != Scope::Internal => {
-            Ok(Parsed { command, idempotency_key: envelope.idempotency_key, if_match: envelope.if_match })
-        }
-        Some(Err(error)) => Err(Problem::Malformed { path: joined("params", &track.path()), why: error.to_string() }),
-        Some(Ok(_)) | None => Err(Problem::Malformed {
-            path: "command".to_owned(),
-            why: "there is no such command; GET /openapi.json lists them".to_owned(),
-        }),
-    }
-}
-
-/// Reads one JSON value of a type, and nothing behind it.
-fn read<'de, T: Deserialize<'de>>(
-    json: &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>, within: &str,
-) -> Result<T, Problem> {
-    let value = serde_path_to_error::deserialize(&mut *json)
-        .map_err(|error| Problem::Malformed { path: joined(within, error.path()), why: error.inner().to_string() })?;
-    json.end().map_err(|error| Problem::Malformed { path: within.to_owned(), why: error.to_string() })?;
-    Ok(value)
-}
-
-fn joined(within: &str, path: &serde_path_to_error::Path) -> String {
-    match (within, path.iter().next()) {
-        (within, None) => within.to_owned(),
-        ("", Some(_)) => path.to_string(),
-        (within, Some(_)) => format!("{within}.{path}"),
-    }
-}
-
-/// Refuses JSON that nests deeper than is read anywhere, before any part of it is.
-fn check_depth(text: &str) -> Result<(), &'static str> {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > JSON_DEPTH_MAX {
-                    return Err("it nests deeper than 64 levels");
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Checks that the principal may send a command, and does what must be done before it can be decided.
-///
-/// # Errors
-/// [`Problem::Rejected`] when the scope is missing; [`Problem::NotSubmitted`] when a new key cannot be made.
-pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Result<Command, Problem> {
-    principal.require(command.scope())?;
-    if let Command::RotateSigningKey(rotate) = &mut command {
-        // A key file that no event names in the end is an unused key, which harms nobody.
-        let made = tokio::task::block_in_place(|| app.engine().new_sealing_key());
-        let unavailable =
-            |error| SubmitError::Unavailable { why: format!("no new sealing key could be made: {error}") };
-        rotate.public = *made.map_err(unavailable)?.as_bytes();
-    }
-    Ok(command)
-}
-
-/// The secret that a command shows once, by its name in [`super::result::CommandResult::shown_once`].
-#[must_use]
-pub const fn shown_once(command: &Command) -> Option<&'static str> {
-    match command {
-        Command::RegisterAgent(RegisterAgent { key: KeyChoice::Make, .. }) => Some("private_key_pem"),
-        Command::CreateTenant(_) | Command::CreateApiKey(_) => Some("api_key"),
-        _ => None,
-    }
-}
-
-/// What a receipt is answered with. A secret that was shown before reads `null`.
-///
-/// # Errors
-/// [`Problem::Rejected`] when the command was refused; those of opening fields and making proofs.
-pub fn answer(
-    app: &App, receipt: Receipt, shown_once: Option<&'static str>, with_proof: bool,
-) -> Result<CommandAnswer, Problem> {
-    let proofs = with_proof.then(|| proofs::of_receipt(app, &receipt)).transpose()?;
-    let view = ReceiptView::of(&receipt, proofs);
-    match receipt.answer {
-        Ok(output) => {
-            let mut result = render(output, &app.opener())?;
-            if let Some(name) = shown_once {
-                result.shown_once.get_or_insert_default().entry(name).or_default();
-            }
-            Ok(CommandAnswer { receipt: view, result })
-        }
-        Err(rejection) if receipt.events.is_empty() => Err(rejection.into()),
-        Err(rejection) => Err(Problem::RejectedOnRecord { rejection, events: receipt.events }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(json: &str) -> (String, String) {
-        match parse(json.as_bytes()) {
-            Err(Problem::Malformed { path, why }) => (path, why),
-            other => panic!("{json} gave {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_command_is_read_with_its_numbers_as_spelt() {
-        let parsed = parse(
-            br#"{"command":"CheckScope","params":{"token":"01932c07-209c-7c3a-9f1e-5b6d7e8f9a0b","tool":"pay","params":{"amount":1.0}}}"#,
-        )
-        .unwrap();
-        let Command::CheckScope(check) = parsed.command else { panic!("another command") };
-        assert_eq!(check.params.as_str(), r#"{"amount":1.0}"#);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_by_its_path() {
-        assert_eq!(refused(r#"{"command":"SuspendAgent","params":{"agent":"x"}}"#).0, "params.agent");
-        assert_eq!(
-            refused(r#"{"command":"RegisterAgent","params":{"name":"a","profile":{"mail":"x"}}}"#).0,
-            "params.profile.mail"
-        );
-        assert_eq!(refused(r#"{"command":"SuspendAgent","params":{},"extra":1}"#).0, "extra");
-        assert_eq!(refused(r#"{"command":"Dance","params":{}}"#).0, "command");
-        assert_eq!(
-            refused(
-                r#"{"command":"NoteAuthentication","params":{"mount":"native","credential":null,"why":"x","count":1}}"#
-            )
-            .0,
-            "command"
-        );
-        assert_eq!(refused(r#"{"command":"RotateSigningKey","params":{}} 1"#).0, "");
-        assert_eq!(
-            refused(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).1,
-            "it nests deeper than 64 levels"
-        );
-        refused(r#"{"command":"SuspendAgent","command":"SuspendAgent"}"#);
-        refused("");
-        refused("[]");
-    }
-
-    #[test]
-    fn brackets_within_strings_are_no_depth() {
-        assert!(check_depth(&format!("\"{}\\\"{}\"", "[".repeat(100), "{".repeat(100))).is_ok());
-    }
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod batch;
 pub mod call;
+pub mod command;
 pub mod commands;
 pub mod events;
 pub mod export;

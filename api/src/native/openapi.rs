@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use chancery_projections::command::Command;
 use hyper::StatusCode;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -37,24 +36,6 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
 
 async fn openapi(_: Call) -> Result<Response, Problem> {
     Ok(response::typed(StatusCode::OK, "application/json", TEXT.clone()))
-}
-
-/// The schema of a command: one of all, told apart by `command`.
-#[must_use]
-pub fn command_schema(generator: &mut SchemaGenerator) -> Schema {
-    let commands: Vec<Value> = Command::schemas(generator)
-        .into_iter()
-        .filter(|(name, _)| *name != "NoteAuthentication")
-        .map(|(name, params)| {
-            json!({
-                "type": "object",
-                "properties": { "command": { "const": name, "type": "string" }, "params": params },
-                "required": ["command", "params"],
-                "additionalProperties": false,
-            })
-        })
-        .collect();
-    json_schema!({ "oneOf": commands })
 }
 
 /// The whole description.
@@ -263,7 +244,10 @@ mod tests {
         let commands = post["requestBody"]["content"]["application/json"]["schema"]["oneOf"].as_array().unwrap();
         let names: Vec<_> =
             commands.iter().map(|command| command["properties"]["command"]["const"].as_str().unwrap()).collect();
-        let wanted: Vec<_> = Command::NAMES.iter().filter(|name| **name != "NoteAuthentication").collect();
+        let wanted: Vec<_> = chancery_projections::command::Command::NAMES
+            .iter()
+            .filter(|name| **name != "NoteAuthentication")
+            .collect();
         assert_eq!(names.iter().collect::<Vec<_>>(), wanted);
     }
 
