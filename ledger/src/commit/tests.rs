@@ -9,6 +9,7 @@ use crate::body::identity::AgentSuspended;
 use crate::body::ledger::{Algorithm, FORMAT, LedgerCreated};
 use crate::ids::{AgentId, KeyId, LedgerId, TenantId, uuid_v7};
 use crate::store::on_sled::SledStore;
+use crate::store::tests::sled_at;
 use crate::time::Micros;
 
 const ORIGIN: &str = "chancery.test/commit";
@@ -76,14 +77,9 @@ fn open(dir: &Path) -> Result<Committer, OpenError> {
     Committer::open(log, keys, last)
 }
 
-/// The log's tree, as nobody but a test opens it.
-fn tree(dir: &Path) -> sled::Db {
-    sled::Config::new().path(dir.join("log")).segment_size(8 * 1024 * 1024).open().unwrap()
-}
-
 /// Changes one byte of a stored record, counted from its end when negative.
 fn damage(dir: &Path, seq: u64, at: isize) {
-    let tree = tree(dir);
+    let tree = sled_at(&dir.join("log"));
     let key = [b"e".as_slice(), &seq.to_be_bytes()].concat();
     let mut record = tree.get(&key).unwrap().unwrap().to_vec();
     let at = if at < 0 { record.len() - at.unsigned_abs() } else { at.unsigned_abs() };
@@ -136,7 +132,7 @@ fn all_that_came_after_the_last_checkpoint_is_verified() {
 fn a_log_behind_its_last_checkpoint_is_not_continued() {
     let dir = tempfile::tempdir().unwrap();
     log(dir.path(), 3, true);
-    let tree = tree(dir.path());
+    let tree = sled_at(&dir.path().join("log"));
     for seq in 1..=3_u64 {
         tree.remove([b"e".as_slice(), &seq.to_be_bytes()].concat()).unwrap();
     }

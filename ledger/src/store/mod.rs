@@ -8,7 +8,7 @@ pub mod on_sled;
 mod quarantine;
 pub mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bytes::Bytes;
 

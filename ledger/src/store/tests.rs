@@ -1,6 +1,7 @@
 //! The contract of a store, held by the one on sled.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -54,8 +55,16 @@ fn log(data: &tempfile::TempDir) -> std::path::PathBuf {
     data.path().join("log")
 }
 
-fn sled_at(dir: &Path) -> sled::Db {
-    sled::Config::new().path(dir).segment_size(8 * 1024 * 1024).open().unwrap()
+/// A log's tree, as nobody but a test opens it. sled's threads let go of its lock a moment after the last handle is gone.
+pub(crate) fn sled_at(dir: &Path) -> sled::Db {
+    let begun = Instant::now();
+    loop {
+        match sled::Config::new().path(dir).segment_size(8 * 1024 * 1024).open() {
+            Ok(tree) => return tree,
+            Err(_) if begun.elapsed() < Duration::from_secs(30) => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[test]
