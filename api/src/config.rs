@@ -1,4 +1,4 @@
-//! How the daemon is set up: flags, then environment, then file, then defaults. [`TABLE`] is the one list of options;
+//! How the daemon is set up: flags, then environment, then file, then defaults. `options!` below is the one list of options;
 //! `docs/configuration.md` is held equal to it by a test.
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! The RFC 6962 tree over all events: SHA-256, one leaf an event, the leaf's bytes being the event's header.
 //!
-//! The writer keeps only the tree's right edge ([`frontier`]); everything to its left lies in the store and is read
+//! The writer keeps only the tree's right edge ([`Frontier`]); everything to its left lies in the store and is read
 //! node by node ([`Nodes`]) when something is to be proved ([`proof`]). What goes to others is text: the signed
 //! checkpoint that ends each commit ([`seal`]), the proof of one event ([`tlog_proof`]) and the key to check both by
 //! ([`verifier_key`]).

@@ -96,56 +96,56 @@ macro_rules! commands {
 }
 
 commands! {
-    /// [1] A new tenant, with a default organisation and a first API key.
+    /// (1) A new tenant, with a default organisation and a first API key.
     CreateTenant needs TenantsManage about |_| None;
-    /// [1] Refuse every call of a tenant until it is resumed.
+    /// (1) Refuse every call of a tenant until it is resumed.
     SuspendTenant needs TenantsManage about |c| Some(c.tenant.subject());
-    /// [1] Let a suspended tenant work again.
+    /// (1) Let a suspended tenant work again.
     ResumeTenant needs TenantsManage about |c| Some(c.tenant.subject());
-    /// [1] End a tenant for good.
+    /// (1) End a tenant for good.
     DeleteTenant needs TenantsManage about |c| Some(c.tenant.subject());
-    /// [2] A new organisation.
+    /// (2) A new organisation.
     CreateOrganisation needs OrganisationsWrite about |_| None;
-    /// [4] A new agent; with a key, also its certificate.
+    /// (4) A new agent; with a key, also its certificate.
     RegisterAgent needs AgentsRegister about |_| None;
-    /// [5] Change an agent's attributes.
+    /// (5) Change an agent's attributes.
     UpdateAgent needs AgentsUpdate about |c| Some(c.agent.subject());
-    /// [7] Make an agent unusable until it is resumed.
+    /// (7) Make an agent unusable until it is resumed.
     SuspendAgent needs AgentsSuspend about |c| Some(c.agent.subject());
-    /// [7] Make a suspended agent usable again.
+    /// (7) Make a suspended agent usable again.
     ResumeAgent needs AgentsSuspend about |c| Some(c.agent.subject());
-    /// [8] End an agent for good.
+    /// (8) End an agent for good.
     DecommissionAgent needs AgentsDecommission about |c| Some(c.agent.subject());
-    /// [11] Ask an agent to prove that it holds its key.
+    /// (11) Ask an agent to prove that it holds its key.
     IssueChallenge needs AgentsRead about |_| None;
-    /// [11] Answer a challenge, which uses it up, right or wrong.
+    /// (11) Answer a challenge, which uses it up, right or wrong.
     AnswerChallenge needs AgentsRead about |c| Some(c.challenge.subject());
-    /// [13] A new API key for the caller's own principal.
+    /// (13) A new API key for the caller's own principal.
     CreateApiKey needs ApiKeysCreate about |_| None;
-    /// [13] End an API key.
+    /// (13) End an API key.
     RevokeApiKey needs ApiKeysRevoke about |c| Some(c.credential.subject());
-    /// [20] A new token; opens its mission when there is none of that name.
+    /// (20) A new token; opens its mission when there is none of that name.
     IssueToken needs TokensIssue about |_| None;
-    /// [24] Mark a token used.
+    /// (24) Mark a token used.
     UseToken needs TokensIssue about |c| Some(c.token.subject());
-    /// [25] End a token, and those derived from it.
+    /// (25) End a token, and those derived from it.
     RevokeToken needs TokensRevoke about |c| Some(c.token.subject());
-    /// [28] Hold a use against a token's scope; consumes nothing.
+    /// (28) Hold a use against a token's scope; consumes nothing.
     CheckScope needs TokensIntrospect about |_| None;
-    /// [50] A new mission.
+    /// (50) A new mission.
     OpenMission needs MissionsWrite about |_| None;
-    /// [51] End a mission that was carried out.
+    /// (51) End a mission that was carried out.
     CompleteMission needs MissionsWrite about |c| Some(c.mission.subject());
-    /// [51] Call a mission off.
+    /// (51) Call a mission off.
     RevokeMission needs MissionsWrite about |c| Some(c.mission.subject());
-    /// [54] Start the audit chain of a mission; opens the mission when there is none of that name.
+    /// (54) Start the audit chain of a mission; opens the mission when there is none of that name.
     OpenAuditChain needs AuditAppend about |_| None;
-    /// [55] Append an entry to an audit chain.
+    /// (55) Append an entry to an audit chain.
     AppendAuditEntry needs AuditAppend about |c| Some(c.chain.subject());
-    /// [56] Append the last entry to an audit chain.
+    /// (56) Append the last entry to an audit chain.
     CloseAuditChain needs AuditAppend about |c| Some(c.chain.subject());
-    /// [92] Seal what follows with another key.
+    /// (92) Seal what follows with another key.
     RotateSigningKey needs LedgerAdminister about |_| None;
-    /// [18] Refused log-ins, noted by the daemon itself.
+    /// (18) Refused log-ins, noted by the daemon itself.
     NoteAuthentication needs Internal about |_| None;
 }
