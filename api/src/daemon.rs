@@ -94,7 +94,8 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let (stop, stopping) = watch::channel(false);
     let (refusals, waiting) = refusals::channel();
     let noting = tokio::spawn(note_refusals(engine.clone(), config.record_origin, waiting));
-    let app = Arc::new(App::new(engine.clone(), config, Metrics::new(), refusals, stopping.clone()));
+    let metrics = Metrics::new().with_engine(engine.clone());
+    let app = Arc::new(App::new(engine.clone(), config, metrics, refusals, stopping.clone()));
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
 

@@ -20,6 +20,7 @@ use crate::context::{Clock, PooledRandom, Random, SystemClock};
 use crate::rows::RowsError;
 use crate::rows::store::ViewStore;
 use crate::sequencer::{Parts, Sequencer, StartError, Threads};
+use crate::timing::Timing;
 use crate::views::{self, PerView, View, ViewHandle, Views};
 use crate::worker::{Rebuilt, Worker, WorkerError};
 
@@ -262,6 +263,12 @@ impl Engine {
     /// [`KeyFileError`] when the file cannot be made.
     pub fn new_sealing_key(&self) -> Result<PublicKey, KeyFileError> {
         Ok(self.keys.create()?.public())
+    }
+
+    /// How long commits took to be in a view.
+    #[must_use]
+    pub fn visible(&self, view: View) -> &Timing {
+        self.workers.get(view).visible()
     }
 
     /// Rebuilds a view from the log beside the live one, puts it in place, and compares the two. Takes as long as

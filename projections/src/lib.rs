@@ -28,6 +28,7 @@ pub mod replay;
 pub mod rows;
 pub mod scope;
 pub mod sequencer;
+pub mod timing;
 pub mod token;
 pub mod trust;
 pub mod view;

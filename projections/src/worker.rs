@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use chancery_ledger::commit::Commit;
 use chancery_ledger::event::{Event, ReadError};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use crate::rows::RowsError;
 use crate::rows::overlay::Batch;
 use crate::rows::store::{ViewSnapshot, ViewStore};
+use crate::timing::Timing;
 use crate::views::View;
 
 /// Commits that may wait for a worker; what is beyond it reads from the log.
@@ -56,7 +58,8 @@ pub struct Rebuilt {
 
 /// What is asked of a worker.
 enum Message {
-    Commit(Arc<Commit>),
+    /// A commit, and when it was durable.
+    Commit(Arc<Commit>, Instant),
     Missed,
     Adopt(ViewStore, Sender<Result<Adopted, WorkerError>>),
     Stop,
@@ -86,6 +89,8 @@ struct Waiting {
     bytes: AtomicUsize,
     /// A commit was not handed over, because too much waited; it is to be read from the log.
     missed: AtomicBool,
+    /// From a commit's being durable to its being in the view.
+    visible: Timing,
 }
 
 impl Worker {
@@ -122,13 +127,20 @@ impl Worker {
         self.view
     }
 
+    /// How long commits took from being durable to being in the view; those that the worker read from the log, because
+    /// it was too far behind, are not counted.
+    #[must_use]
+    pub fn visible(&self) -> &Timing {
+        &self.waiting.visible
+    }
+
     /// Tells the worker of a commit, without waiting. One that is busy finds it in the log later.
     pub fn follow(&self, commit: &Arc<Commit>) {
         let bytes = commit.body_bytes();
         let before = self.waiting.bytes.fetch_add(bytes, Ordering::AcqRel);
         // One commit may be larger than all that may wait, so the first is always handed over.
         if before == 0 || before + bytes <= WAITING_BYTES_MAX {
-            match self.messages.try_send(Message::Commit(commit.clone())) {
+            match self.messages.try_send(Message::Commit(commit.clone(), Instant::now())) {
                 Ok(()) => return,
                 Err(TrySendError::Full(_)) => {}
                 Err(TrySendError::Disconnected(_)) => {
@@ -183,14 +195,17 @@ struct Follower {
 
 impl Follower {
     fn run(self, messages: &Receiver<Message>) {
-        let mut commits = Vec::new();
+        let (mut commits, mut durable) = (Vec::new(), Vec::new());
         while let Ok(message) = messages.recv() {
             let mut next = Some(message);
             let mut other = None;
             // Everything that waits goes into one write.
             while let Some(message) = next {
                 match message {
-                    Message::Commit(commit) => commits.push(commit),
+                    Message::Commit(commit, since) => {
+                        commits.push(commit);
+                        durable.push(since);
+                    }
                     Message::Missed => {}
                     Message::Adopt(..) | Message::Stop => {
                         other = Some(message);
@@ -204,11 +219,12 @@ impl Follower {
                 return;
             }
             commits.clear();
+            durable.drain(..).for_each(|since| self.waiting.visible.observe(since.elapsed()));
             match other {
                 // Whoever asked may have gone; the rebuilt view is in place all the same.
                 Some(Message::Adopt(store, reply)) => drop(reply.send(self.adopt(store))),
                 Some(Message::Stop) => return,
-                Some(Message::Commit(_) | Message::Missed) | None => {}
+                Some(Message::Commit(..) | Message::Missed) | None => {}
             }
         }
     }

@@ -18,7 +18,7 @@ use chancery_projections::identity::state::AGENTS;
 use chancery_projections::origin::{self, Origin};
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
-use chancery_projections::sequencer::{Request, SubmitError};
+use chancery_projections::sequencer::{Request, Stage, SubmitError};
 use chancery_projections::views::View;
 use serde_json::json;
 use support::{HandClock, MemoryLog, Mode, World, agent, agent_with_key};
@@ -543,6 +543,12 @@ fn when_too_many_wait_the_next_is_told_to_come_again_and_one_that_waits_gets_in(
         let counts = sequencer.status().counts;
         assert_eq!((counts.commands, counts.events, counts.refused), (260, 260, 0));
         assert!(counts.commits <= 4, "{counts:?}");
+        for (stage, timing) in sequencer.stages().iter() {
+            // The last group's answers are counted when all of them were given.
+            let counted = timing.read().count;
+            assert!(counted == 260 || stage == Stage::Answer && counted < 260, "{stage:?}: {counted}");
+        }
+        assert!(sequencer.stages().get(Stage::Decide).read().sum_secs > 0.0);
     });
 }
 

@@ -1,12 +1,18 @@
 //! What is measured, for Prometheus at `/metrics`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chancery_projections::engine::Engine;
 use chancery_projections::sequencer::{Counts, Status};
-use prometheus_client::encoding::EncodeLabelSet;
+use chancery_projections::timing::Timing;
+use chancery_projections::views::View;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -143,9 +149,11 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Where other parts of the daemon add what they measure.
-    pub fn registry_mut(&mut self) -> &mut Registry {
-        &mut self.registry
+    /// Adds what the engine times: the stages of commands, and how views follow.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Arc<Engine>) -> Self {
+        self.registry.register_collector(Box::new(Timings(engine)));
+        self
     }
 
     /// Counts an answered request.
@@ -188,6 +196,46 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// What the engine times, read when the metrics are.
+struct Timings(Arc<Engine>);
+
+impl fmt::Debug for Timings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timings").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Timings {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Time of each command in each stage between being handed in and being answered";
+        let stages = self.0.sequencer().stages().iter().map(|(stage, timing)| ([("stage", stage.name())], timing));
+        family(&mut encoder, "command_stage", help, stages)?;
+        let help = "Time from a commit's being durable to its being in a view";
+        let views = View::ALL.into_iter().map(|view| ([("view", view.name())], self.0.visible(view)));
+        family(&mut encoder, "view_visible", help, views)
+    }
+}
+
+/// Writes timings as one family of histograms.
+fn family<'a>(
+    encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str,
+    timings: impl Iterator<Item = ([(&'static str, &'static str); 1], &'a Timing)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for (labels, timing) in timings {
+        let reading = timing.read();
+        // The encoder writes the largest number there is as infinity.
+        let buckets: Vec<_> = reading.buckets.iter().map(|(bound, count)| (bound.min(f64::MAX), *count)).collect();
+        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+            reading.sum_secs,
+            reading.count,
+            &buckets,
+            None,
+        )?;
+    }
+    Ok(())
 }
 
 /// What has a count in a gauge as long as it lives.

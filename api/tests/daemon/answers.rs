@@ -50,10 +50,13 @@ fn metrics_tell_of_requests_commands_and_views() {
         "chancery_view_lag_events{view=\"identity\"} 0",
         "chancery_writes_stopped 0",
         "chancery_queue_depth 0",
+        "chancery_command_stage_seconds_count{stage=\"sync\"} 1",
+        "chancery_command_stage_seconds_bucket{le=\"+Inf\",stage=\"queue\"} 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
     assert!(text.contains("chancery_http_request_duration_seconds_bucket{"));
+    assert!(text.contains("chancery_view_visible_seconds_count{view=\"journal\"}"));
     assert!(text.ends_with("# EOF\n"));
 }
 

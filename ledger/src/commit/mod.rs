@@ -6,6 +6,7 @@
 mod open;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use crate::ids::{Seq, TreeSize};
 use crate::keys::{KeyDirectory, KeyFileError, PublicKey, SigningKey};
 use crate::last_checkpoint::LastCheckpoint;
 use crate::link::{self, Hash};
-use crate::store::{Group, LogStore, Record, StoreError};
+use crate::store::{AppendTimes, Group, LogStore, Record, StoreError};
 use crate::tree::seal::{Checkpoint, Seal, SealError};
 use crate::tree::{Frontier, leaf_hash};
 
@@ -80,6 +81,20 @@ pub struct Commit {
     group: Arc<Numbered>,
     hashes: Vec<Hash>,
     seal: Seal,
+    times: CommitTimes,
+}
+
+/// Where the time of one commit went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CommitTimes {
+    /// Rendering headers, hashing, and extending the tree.
+    pub link: Duration,
+    /// Signing the checkpoint.
+    pub seal: Duration,
+    /// Making it durable.
+    pub append: AppendTimes,
+    /// Keeping the checkpoint apart from the log.
+    pub keep: Duration,
 }
 
 impl Commit {
@@ -112,6 +127,12 @@ impl Commit {
     #[must_use]
     pub fn size(&self) -> TreeSize {
         self.seal.checkpoint().size
+    }
+
+    /// Where its time went.
+    #[must_use]
+    pub const fn times(&self) -> CommitTimes {
+        self.times
     }
 }
 
@@ -182,6 +203,7 @@ impl Committer {
     /// When the group is empty or does not continue the log: one that was numbered wrongly must never be signed.
     pub fn commit(&mut self, group: Arc<Numbered>) -> Result<Commit, CommitError> {
         assert!(!group.events.is_empty(), "a commit has events");
+        let begun = Instant::now();
         let expected = self.size();
         let mut frontier = self.frontier.clone();
         let mut head = self.head;
@@ -203,14 +225,23 @@ impl Committer {
             }
         };
         let checkpoint = Checkpoint { origin: self.origin.clone(), size: frontier.size(), root: frontier.root() };
+        let linked = Instant::now();
         let seal = Seal::sign(&checkpoint, &self.key)?;
+        let sealed = Instant::now();
         self.store.append(expected, &Group { records: &records, seal: seal.bytes() })?;
+        let appended = Instant::now();
         self.last_checkpoint.record(checkpoint.size, seal.bytes()).map_err(CommitError::LastCheckpoint)?;
+        let times = CommitTimes {
+            link: linked - begun,
+            seal: sealed - linked,
+            append: self.store.last_append(),
+            keep: appended.elapsed(),
+        };
         (self.frontier, self.head) = (frontier, head);
         if let Some(key) = next_key {
             self.key = key;
         }
-        Ok(Commit { group, hashes, seal })
+        Ok(Commit { group, hashes, seal, times })
     }
 
     /// Makes the checkpoint kept apart from the log as durable as the log itself.

@@ -10,6 +10,8 @@ pub mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 pub use self::error::StoreError;
@@ -87,6 +89,22 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     /// [`StoreError`] when they cannot be counted.
     fn disk_bytes(&self) -> Result<u64, StoreError>;
+
+    /// Where the time of the last append went; nothing, from a store that does not say.
+    fn last_append(&self) -> AppendTimes {
+        AppendTimes::default()
+    }
+}
+
+/// Where the time of one append went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AppendTimes {
+    /// Encoding the records and handing them to the engine.
+    pub write: Duration,
+    /// The engine's writing them out.
+    pub flush: Duration,
+    /// Waiting for the disk to say that it has them.
+    pub sync: Duration,
 }
 
 /// The tree's nodes, read from the records that completed them.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::quarantine::{Quarantine, failed, make_private_dir, sync_dir};
 use super::record::RECORD_BYTES_MAX;
-use super::{Group, LogStore, Record, Records, SEAL_BYTES_MAX, Seals, StoreError};
+use super::{AppendTimes, Group, LogStore, Record, Records, SEAL_BYTES_MAX, Seals, StoreError};
 use crate::ids::{Seq, TreeSize};
 
 /// sled's page cache. The tail of the log, which most readers want, takes far less.
@@ -45,6 +45,7 @@ pub struct SledStore {
     sealed: TreeSize,
     /// Why nothing may be appended any more.
     stopped: Mutex<Option<String>>,
+    last_append: Mutex<AppendTimes>,
 }
 
 impl std::fmt::Debug for SledStore {
@@ -100,14 +101,18 @@ impl SledStore {
         let path = dir.join("db");
         let file = File::open(&path).map_err(failed("open", &path))?;
         let (size, sealed) = (AtomicU64::new(tail.events.0), tail.sealed);
-        Ok(Self { db, file, path, size, sealed, stopped: Mutex::new(stopped) })
+        Ok(Self { db, file, path, size, sealed, stopped: Mutex::new(stopped), last_append: Mutex::default() })
     }
 
-    fn write(&self, batch: sled::Batch) -> Result<(), StoreError> {
+    /// Makes a batch durable; `begun` is when it began to be put together.
+    fn write(&self, batch: sled::Batch, begun: Instant) -> Result<AppendTimes, StoreError> {
         self.db.apply_batch(batch).map_err(|error| self.engine("append to the log", error))?;
+        let written = Instant::now();
         self.db.flush().map_err(|error| self.engine("write the log out", error))?;
+        let flushed = Instant::now();
         // sled's flush is no more than sync_file_range on Linux: the disk's cache and the file's length are not in it.
-        self.file.sync_data().map_err(failed("sync", &self.path))
+        self.file.sync_data().map_err(failed("sync", &self.path))?;
+        Ok(AppendTimes { write: written - begun, flush: flushed - written, sync: flushed.elapsed() })
     }
 
     fn engine(&self, doing: &'static str, error: sled::Error) -> StoreError {
@@ -144,6 +149,7 @@ impl LogStore for SledStore {
         if expected != actual {
             return Err(StoreError::NotHead { expected, actual });
         }
+        let begun = Instant::now();
         let mut batch = sled::Batch::default();
         let mut seq = actual.next();
         for record in group.records {
@@ -154,9 +160,12 @@ impl LogStore for SledStore {
         batch.insert(&key(SEAL, seq.0), group.seal);
         // Stands when sled panics: then, too, nobody knows what the disk holds.
         *stopped = Some("an earlier write was cut short by a fault in the storage".to_owned());
-        if let Err(error) = self.write(batch) {
-            *stopped = Some(format!("an earlier write failed ({error})"));
-            return Err(error);
+        match self.write(batch, begun) {
+            Ok(times) => *self.last_append.lock().unwrap_or_else(PoisonError::into_inner) = times,
+            Err(error) => {
+                *stopped = Some(format!("an earlier write failed ({error})"));
+                return Err(error);
+            }
         }
         *stopped = None;
         self.size.store(seq.0, Ordering::Release);
@@ -196,6 +205,10 @@ impl LogStore for SledStore {
 
     fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.db.size_on_disk().map_err(|error| self.engine("count its bytes", error))
+    }
+
+    fn last_append(&self) -> AppendTimes {
+        *self.last_append.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

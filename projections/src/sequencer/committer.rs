@@ -15,7 +15,7 @@ use chancery_ledger::store::{LogStore, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::decider::{Group, Outcome, Reply};
-use super::{Receipt, Recorded, Shared, StopOnPanic, SubmitError};
+use super::{Receipt, Recorded, Shared, Stage, StopOnPanic, SubmitError};
 use crate::rejection::Rejection;
 use crate::views::PerView;
 use crate::worker::Worker;
@@ -48,7 +48,7 @@ impl Writer {
                 Err(why) => return self.shared.stop(&why),
             };
             match self.make_durable(&group) {
-                Ok(commit) => self.answer(group.replies, commit.as_deref()),
+                Ok(commit) => self.answer(group, commit.as_deref()),
                 Err(why) => {
                     // The reason is there before the group's callers, who are answered by dropping the group, ask for it.
                     self.shared.stop(&why);
@@ -84,6 +84,7 @@ impl Writer {
     /// Makes a group durable, if it has events: first its keys, then them.
     fn make_durable(&mut self, group: &Group) -> Result<Option<Arc<Commit>>, String> {
         let _stops = StopOnPanic(self.shared.clone());
+        let taken = Instant::now();
         if group.has_new_keys {
             self.secrets.sync().map_err(|error| error.to_string())?;
         }
@@ -92,6 +93,7 @@ impl Writer {
         }
         let begun = Instant::now();
         let commit = Arc::new(self.committer.commit(group.numbered.clone()).map_err(|error| error.to_string())?);
+        let durable = Instant::now();
         self.workers.iter().for_each(|(_, worker)| worker.follow(&commit));
         self.seal = commit.seal().bytes().clone();
         if commit.events().iter().any(|event| changes_access(event.body.kind())) {
@@ -99,6 +101,8 @@ impl Writer {
         }
         self.shared.durable.send_replace(commit.size());
         let took = begun.elapsed();
+        let (commands, keys) = (group.replies.len() as u64, begun - taken);
+        self.shared.stages.committed(commands, keys, &commit.times(), durable.elapsed());
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.events.fetch_add(commit.events().len() as u64, Ordering::Relaxed);
         self.shared.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -111,13 +115,16 @@ impl Writer {
         Ok(Some(commit))
     }
 
-    fn answer(&self, replies: Vec<Reply>, commit: Option<&Commit>) {
-        for Reply { to, outcome, span } in replies {
+    fn answer(&self, group: Group, commit: Option<&Commit>) {
+        let (begun, commands) = (Instant::now(), group.replies.len() as u64);
+        for Reply { to, outcome, span, taken } in group.replies {
+            self.shared.stages.get(Stage::Gather).observe(group.closed - taken);
             self.shared.count(&outcome);
             let receipt = span.in_scope(|| self.receipt(outcome, commit).inspect(trace));
             // Whoever asked may have gone.
             let _ = to.send(receipt);
         }
+        self.shared.stages.get(Stage::Answer).observe_many(begun.elapsed(), commands);
     }
 
     fn receipt(&self, outcome: Outcome, commit: Option<&Commit>) -> Result<Receipt, SubmitError> {

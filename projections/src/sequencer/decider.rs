@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chancery_ledger::body::{Body, Prelude};
 use chancery_ledger::codec::CodecError;
@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
-use super::{Job, Message, Receipt, Request, Shared, StopOnPanic, SubmitError, admit, answer};
+use super::{Job, Message, Receipt, Request, Shared, Stage, StopOnPanic, SubmitError, admit, answer};
 use crate::command::{Command, RotateSigningKey};
 use crate::context::{Clock, Context, ContextError, Random};
 use crate::decide::decide;
@@ -53,6 +53,8 @@ pub(super) struct Group {
     pub(super) replies: Vec<Reply>,
     /// Whether the keystore holds keys that must be durable before the events.
     pub(super) has_new_keys: bool,
+    /// When it was closed.
+    pub(super) closed: Instant,
 }
 
 /// Whom to answer what, once everything decided before is durable.
@@ -61,6 +63,8 @@ pub(super) struct Reply {
     pub(super) outcome: Outcome,
     /// The submitter's.
     pub(super) span: tracing::Span,
+    /// When the decider took it up.
+    pub(super) taken: Instant,
 }
 
 /// What became of a command.
@@ -246,7 +250,7 @@ impl Decider {
         self.in_flight.push_back(numbered.clone());
         let has_new_keys = std::mem::take(&mut self.has_new_keys);
         self.is_closed = false;
-        Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys }
+        Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys, closed: Instant::now() }
     }
 
     /// Forgets what log and views hold by now, and waits for views that are too far behind. Nothing decided waits in
@@ -282,7 +286,9 @@ impl Decider {
 
     fn take(&mut self, job: Job) {
         self.shared.room.add_permits(1);
-        let Job { request, reply, span } = job;
+        let Job { request, reply, span, since } = job;
+        let taken = Instant::now();
+        self.shared.stages.get(Stage::Queue).observe(taken - since);
         let _stops = StopOnPanic(self.shared.clone());
         let outcome = span.in_scope(|| self.outcome(&request));
         let outcome = match outcome {
@@ -299,7 +305,8 @@ impl Decider {
                 return;
             }
         };
-        self.replies.push(Reply { to: reply, outcome, span });
+        self.shared.stages.get(Stage::Decide).observe(taken.elapsed());
+        self.replies.push(Reply { to: reply, outcome, span, taken });
     }
 
     fn outcome(&mut self, request: &Request) -> Result<Outcome, Fault> {

@@ -12,6 +12,7 @@ mod admit;
 mod answer;
 mod committer;
 mod decider;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use tokio::sync::{Semaphore, oneshot, watch};
 use uuid::Uuid;
 
+pub use self::stages::{Stage, Stages};
 use crate::command::Command;
 use crate::context::{Caller, Clock, Random};
 use crate::origin::Origin;
@@ -203,7 +205,8 @@ impl Sequencer {
     /// Hands in a command for which room was taken; the decider gives the room back.
     fn hand_in(&self, request: Request) -> Result<Pending, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let job = Message::Job(Box::new(Job { request, reply, span: tracing::Span::current() }));
+        let (span, since) = (tracing::Span::current(), Instant::now());
+        let job = Message::Job(Box::new(Job { request, reply, span, since }));
         self.jobs.send(job).map_err(|_| self.shared.stopped())?;
         Ok(Pending { answer, shared: self.shared.clone() })
     }
@@ -232,6 +235,12 @@ impl Sequencer {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// Where the time of commands went since the start.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        &self.shared.stages
     }
 }
 
@@ -323,6 +332,7 @@ impl Sequencer {
             events: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             commit_micros: AtomicU64::new(0),
+            stages: Stages::default(),
         });
         let (jobs, waiting) = unbounded();
         // Without room: a group that is not taken at once goes on gathering.
@@ -421,6 +431,8 @@ struct Job {
     reply: oneshot::Sender<Result<Receipt, SubmitError>>,
     /// The submitter's, so that the trace follows the command.
     span: tracing::Span,
+    /// When it was handed in.
+    since: Instant,
 }
 
 /// What submitters, decider and committer share.
@@ -442,6 +454,7 @@ struct Shared {
     events: AtomicU64,
     commits: AtomicU64,
     commit_micros: AtomicU64,
+    stages: Stages,
 }
 
 impl std::fmt::Debug for Shared {
