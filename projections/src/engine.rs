@@ -1,5 +1,7 @@
 //! The engine: one data directory, opened. Log, keys, views and sequencer, started in order and stopped in order.
 
+mod stepped;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -15,6 +17,7 @@ use chancery_ledger::store::{LogStore, StoreError};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+pub use self::stepped::Stepped;
 use crate::bootstrap::{self, FirstStart, FoundError};
 use crate::context::{Clock, PooledRandom, Random, SystemClock};
 use crate::rows::RowsError;
@@ -27,7 +30,7 @@ use crate::worker::{Rebuilt, Worker, WorkerError};
 /// Commands that may wait to be decided: at 10,000 a second, a tenth of a second's worth.
 pub const WAITING_MAX: usize = 1024;
 /// Events a view may be behind before deciding waits for it: what they wrote takes some ten megabytes of memory a view.
-const LAG_EVENTS_MAX: u64 = 64 * 1024;
+pub const LAG_EVENTS_MAX: u64 = 64 * 1024;
 
 /// What is done with the credentials of a first start before they let anybody in.
 pub type OnFirstStart = Box<dyn FnOnce(&FirstStart) -> std::io::Result<()> + Send>;
@@ -46,6 +49,8 @@ pub struct EngineConfig {
     pub random: Box<dyn Random>,
     /// Commands that may wait to be decided.
     pub waiting_max: usize,
+    /// Events a view may be behind before deciding waits for it.
+    pub lag_events_max: u64,
     /// Called with the credentials of a first start before the commit that makes them good. What it writes down is
     /// there, then, before the ledger is; if it fails, no ledger is founded, and the next start is a first one again.
     pub on_first_start: Option<OnFirstStart>,
@@ -62,6 +67,7 @@ impl EngineConfig {
             clock: Arc::new(SystemClock),
             random: Box::new(PooledRandom::default()),
             waiting_max: WAITING_MAX,
+            lag_events_max: LAG_EVENTS_MAX,
             on_first_start: None,
         }
     }
@@ -138,6 +144,77 @@ pub enum OpenError {
     },
 }
 
+/// What an engine keeps durable, each opened.
+pub struct Storage {
+    /// The log.
+    pub log: Arc<dyn LogStore>,
+    /// Data keys and CA keys.
+    pub secrets: Keystore,
+    /// The checkpoint kept apart from the log.
+    pub last_checkpoint: LastCheckpoint,
+}
+
+/// What workers and sequencer stand on: a log that is not empty, checked and taken over.
+struct Ground {
+    committer: Committer,
+    origin: String,
+    log: Arc<dyn LogStore>,
+    secrets: Arc<Keystore>,
+    keys: Arc<KeyDirectory>,
+    stores: PerView<ViewStore>,
+}
+
+impl Ground {
+    /// Takes over the log, founding the ledger when it is empty, and opens the views.
+    fn lay(
+        config: &mut EngineConfig, dir: &DataDir, storage: Storage,
+    ) -> Result<(Self, Option<FirstStart>), OpenError> {
+        let Storage { log, secrets, last_checkpoint: last } = storage;
+        let key_directory = || KeyDirectory::open(&dir.keys(), config.passphrase.clone());
+        let (keys, keys_of_committer) = (Arc::new(key_directory()?), key_directory()?);
+        let secrets = Arc::new(secrets);
+        let (committer, first_start) = if log.size() == TreeSize(0) {
+            if let Some((signed, _)) = last.newest() {
+                return Err(OpenError::LogGone { dir: dir.path().to_owned(), signed });
+            }
+            let (committer, first_start) = found(config, log.clone(), keys_of_committer, last, &secrets)?;
+            (committer, Some(first_start))
+        } else {
+            (Committer::open(log.clone(), keys_of_committer, last)?, None)
+        };
+        let origin = committer.origin().to_owned();
+        if let Some(wanted) = config.origin.take_if(|wanted| *wanted != origin) {
+            return Err(OpenError::Origin { found: origin, wanted });
+        }
+        let stores = views::open_stores(&dir.views())?;
+        Ok((Self { committer, origin, log, secrets, keys, stores }, first_start))
+    }
+
+    /// What a sequencer starts with, and what readers read.
+    fn build(
+        self, config: EngineConfig, workers: PerView<Worker>, progress: &PerView<watch::Receiver<TreeSize>>,
+    ) -> Result<(Parts, Views), OpenError> {
+        let views = Views::new(PerView::try_make(|view| {
+            let (store, progress) = (self.stores.get(view).clone(), progress.get(view).clone());
+            Ok::<_, OpenError>(ViewHandle { store, progress })
+        })?);
+        let parts = Parts {
+            committer: self.committer,
+            log: self.log,
+            secrets: self.secrets,
+            keys: self.keys,
+            clock: config.clock,
+            random: config.random,
+            stores: self.stores,
+            views: views.clone(),
+            workers: Arc::new(workers),
+            waiting_max: config.waiting_max,
+            lag_events_max: config.lag_events_max,
+        };
+        Ok((parts, views))
+    }
+}
+
 /// An open data directory. Dropping it stops it.
 pub struct Engine {
     sequencer: Sequencer,
@@ -177,46 +254,18 @@ impl Engine {
     fn over(
         mut config: EngineConfig, dir: DataDir, log: Arc<dyn LogStore>,
     ) -> Result<(Self, Option<FirstStart>), OpenError> {
-        let key_directory = || KeyDirectory::open(&dir.keys(), config.passphrase.clone());
-        let (keys, keys_of_committer) = (Arc::new(key_directory()?), key_directory()?);
-        let secrets = Arc::new(Keystore::open(&dir.keystore())?);
+        let secrets = Keystore::open(&dir.keystore())?;
         let path = dir.last_checkpoint();
         let last = LastCheckpoint::open(&path).map_err(|source| OpenError::LastCheckpoint { path, source })?;
-        let (committer, first_start) = if log.size() == TreeSize(0) {
-            if let Some((signed, _)) = last.newest() {
-                return Err(OpenError::LogGone { dir: dir.path().to_owned(), signed });
-            }
-            let (committer, first_start) = found(&mut config, log.clone(), keys_of_committer, last, &secrets)?;
-            (committer, Some(first_start))
-        } else {
-            (Committer::open(log.clone(), keys_of_committer, last)?, None)
-        };
-        let origin = committer.origin().to_owned();
-        if let Some(wanted) = config.origin.filter(|wanted| *wanted != origin) {
-            return Err(OpenError::Origin { found: origin, wanted });
-        }
-        let stores = views::open_stores(&dir.views())?;
-        let (workers, progress) = start_workers(&stores, &log)?;
-        let views = Views::new(PerView::try_make(|view| {
-            let (store, progress) = (stores.get(view).clone(), progress.get(view).clone());
-            Ok::<_, OpenError>(ViewHandle { store, progress })
-        })?);
-        let workers = Arc::new(workers);
-        let (sequencer, threads) = Sequencer::start(Parts {
-            committer,
-            log: log.clone(),
-            secrets: secrets.clone(),
-            keys: keys.clone(),
-            clock: config.clock.clone(),
-            random: config.random,
-            stores,
-            views: views.clone(),
-            workers: workers.clone(),
-            waiting_max: config.waiting_max,
-            lag_events_max: LAG_EVENTS_MAX,
-        })?;
+        let (ground, first_start) = Ground::lay(&mut config, &dir, Storage { log, secrets, last_checkpoint: last })?;
+        let (workers, progress) = start_workers(&ground.stores, &ground.log)?;
+        let (log, secrets, keys, origin) =
+            (ground.log.clone(), ground.secrets.clone(), ground.keys.clone(), ground.origin.clone());
+        let clock = config.clock.clone();
+        let (parts, views) = ground.build(config, workers, &progress)?;
+        let workers = parts.workers.clone();
+        let (sequencer, threads) = Sequencer::start(parts)?;
         let threads = Mutex::new(Some(threads));
-        let clock = config.clock;
         let engine = Self { sequencer, threads, workers, views, log, secrets, keys, clock, origin, _dir: dir };
         Ok((engine, first_start))
     }

@@ -3,6 +3,7 @@
 //! A worker takes events from committed groups as long as it keeps up, and from the log when it does not, so a slow
 //! view costs bounded memory and never holds a commit back. It never sees an event that is not durable.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,7 +13,7 @@ use chancery_ledger::commit::Commit;
 use chancery_ledger::event::{Event, ReadError};
 use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::store::{LogStore, StoreError};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use tokio::sync::watch;
 
 use crate::rows::RowsError;
@@ -101,6 +102,22 @@ impl Worker {
     pub fn start(
         view: View, store: ViewStore, log: Arc<dyn LogStore>,
     ) -> Result<(Self, watch::Receiver<TreeSize>), WorkerError> {
+        let (mut worker, follower, progress) = Self::prepare(view, store, log)?;
+        let thread = thread::Builder::new()
+            .name(format!("view-{}", view.name()))
+            .spawn(move || follower.run())
+            .map_err(|error| RowsError::Storage(fjall::Error::Io(error)))?;
+        worker.thread = Mutex::new(Some(thread));
+        Ok((worker, progress))
+    }
+
+    /// Brings a view up to the log; who follows it from there, and on which thread, is the caller's to say.
+    ///
+    /// # Errors
+    /// [`WorkerError`] when the view cannot be brought up to the log.
+    pub(crate) fn prepare(
+        view: View, store: ViewStore, log: Arc<dyn LogStore>,
+    ) -> Result<(Self, Follower, watch::Receiver<TreeSize>), WorkerError> {
         if store.cursor() > log.size() {
             // The view has read events that are no more: the log was restored from an older copy.
             tracing::warn!(view = view.name(), "view is ahead of the log; rebuilding it");
@@ -112,13 +129,16 @@ impl Worker {
         let (messages, received) = bounded(WAITING_MAX);
         let (announce, progress) = watch::channel(store.cursor());
         let waiting = Arc::new(Waiting::default());
-        let follower = Follower { view, store: store.clone(), log: log.clone(), announce, waiting: waiting.clone() };
-        let thread = thread::Builder::new()
-            .name(format!("view-{}", view.name()))
-            .spawn(move || follower.run(&received))
-            .map_err(|error| RowsError::Storage(fjall::Error::Io(error)))?;
-        let (rebuilding, thread) = (Mutex::default(), Mutex::new(Some(thread)));
-        Ok((Self { view, store, log, messages, waiting, rebuilding, thread }, progress))
+        let follower = Follower {
+            view,
+            store: store.clone(),
+            log: log.clone(),
+            messages: received,
+            announce,
+            waiting: waiting.clone(),
+        };
+        let (rebuilding, thread) = (Mutex::default(), Mutex::default());
+        Ok((Self { view, store, log, messages, waiting, rebuilding, thread }, follower, progress))
     }
 
     /// Which view it is.
@@ -161,17 +181,16 @@ impl Worker {
     /// [`WorkerError`] when it cannot be rebuilt; the live one then stays.
     pub fn rebuild(&self) -> Result<Rebuilt, WorkerError> {
         let _one_at_a_time = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
+        self.begin_rebuild()?.finish()
+    }
+
+    /// Rebuilds the view beside the live one, and asks the follower to put it in place. One at a time.
+    pub(crate) fn begin_rebuild(&self) -> Result<Rebuilding, WorkerError> {
         let rebuilt = self.store.next_generation()?;
         catch_up(self.view, &rebuilt, &*self.log, self.log.size())?;
         let (reply, answer) = bounded(1);
-        let stopped = || WorkerError::Rows(RowsError::Missing("the view's worker"));
         self.messages.send(Message::Adopt(rebuilt, reply)).map_err(|_| stopped())?;
-        let Adopted { cursor, before, after } = answer.recv().map_err(|_| stopped())??;
-        let rebuilt = Rebuilt { cursor, before: before.digest()?, after: after.digest()? };
-        if rebuilt.before != rebuilt.after {
-            tracing::error!(view = self.view.name(), %cursor, "the rebuilt view differs from the live one it replaced");
-        }
-        Ok(rebuilt)
+        Ok(Rebuilding { view: self.view, answer })
     }
 
     /// Lets the worker finish what it was told, and waits for it.
@@ -185,48 +204,88 @@ impl Worker {
     }
 }
 
-struct Follower {
+fn stopped() -> WorkerError {
+    WorkerError::Rows(RowsError::Missing("the view's worker"))
+}
+
+/// A rebuilt view that is about to take the live one's place.
+pub(crate) struct Rebuilding {
+    view: View,
+    answer: Receiver<Result<Adopted, WorkerError>>,
+}
+
+impl Rebuilding {
+    /// Waits until the follower has put it in place, and compares the two.
+    pub(crate) fn finish(self) -> Result<Rebuilt, WorkerError> {
+        let Adopted { cursor, before, after } = self.answer.recv().map_err(|_| stopped())??;
+        let rebuilt = Rebuilt { cursor, before: before.digest()?, after: after.digest()? };
+        if rebuilt.before != rebuilt.after {
+            tracing::error!(view = self.view.name(), %cursor, "the rebuilt view differs from the live one it replaced");
+        }
+        Ok(rebuilt)
+    }
+}
+
+/// Who brings a view forward.
+pub(crate) struct Follower {
     view: View,
     store: ViewStore,
     log: Arc<dyn LogStore>,
+    messages: Receiver<Message>,
     announce: watch::Sender<TreeSize>,
     waiting: Arc<Waiting>,
 }
 
 impl Follower {
-    fn run(self, messages: &Receiver<Message>) {
-        let (mut commits, mut durable) = (Vec::new(), Vec::new());
-        while let Ok(message) = messages.recv() {
-            let mut next = Some(message);
-            let mut other = None;
-            // Everything that waits goes into one write.
-            while let Some(message) = next {
-                match message {
-                    Message::Commit(commit, since) => {
-                        commits.push(commit);
-                        durable.push(since);
-                    }
-                    Message::Missed => {}
-                    Message::Adopt(..) | Message::Stop => {
-                        other = Some(message);
-                        break;
-                    }
-                }
-                next = if commits.len() < WAITING_MAX { messages.try_recv().ok() } else { None };
-            }
-            if let Err(error) = self.apply(&commits) {
-                tracing::error!(view = self.view.name(), %error, "the view cannot follow the log and has stopped");
+    fn run(self) {
+        while let Ok(message) = self.messages.recv() {
+            if self.take(message).is_break() {
                 return;
             }
-            commits.clear();
-            durable.drain(..).for_each(|since| self.waiting.visible.observe(since.elapsed()));
-            match other {
-                // Whoever asked may have gone; the rebuilt view is in place all the same.
-                Some(Message::Adopt(store, reply)) => drop(reply.send(self.adopt(store))),
-                Some(Message::Stop) => return,
-                Some(Message::Commit(..) | Message::Missed) | None => {}
-            }
         }
+    }
+
+    /// One step of what [`run`](Self::run) does, by whoever has no thread for it. Breaks when it is over.
+    pub(crate) fn step(&self) -> ControlFlow<()> {
+        match self.messages.try_recv() {
+            Ok(message) => self.take(message),
+            Err(TryRecvError::Empty) => ControlFlow::Continue(()),
+            Err(TryRecvError::Disconnected) => ControlFlow::Break(()),
+        }
+    }
+
+    /// Takes a message and all that waits behind it. Breaks when the view cannot follow any further, or need not.
+    fn take(&self, message: Message) -> ControlFlow<()> {
+        let (mut commits, mut durable) = (Vec::new(), Vec::new());
+        let mut next = Some(message);
+        let mut other = None;
+        // Everything that waits goes into one write.
+        while let Some(message) = next {
+            match message {
+                Message::Commit(commit, since) => {
+                    commits.push(commit);
+                    durable.push(since);
+                }
+                Message::Missed => {}
+                Message::Adopt(..) | Message::Stop => {
+                    other = Some(message);
+                    break;
+                }
+            }
+            next = if commits.len() < WAITING_MAX { self.messages.try_recv().ok() } else { None };
+        }
+        if let Err(error) = self.apply(&commits) {
+            tracing::error!(view = self.view.name(), %error, "the view cannot follow the log and has stopped");
+            return ControlFlow::Break(());
+        }
+        durable.into_iter().for_each(|since| self.waiting.visible.observe(since.elapsed()));
+        match other {
+            // Whoever asked may have gone; the rebuilt view is in place all the same.
+            Some(Message::Adopt(store, reply)) => drop(reply.send(self.adopt(store))),
+            Some(Message::Stop) => return ControlFlow::Break(()),
+            Some(Message::Commit(..) | Message::Missed) | None => {}
+        }
+        ControlFlow::Continue(())
     }
 
     fn apply(&self, commits: &[Arc<Commit>]) -> Result<(), WorkerError> {

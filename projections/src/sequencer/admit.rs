@@ -3,8 +3,8 @@
 //! command can overtake the one that suspends.
 
 use chancery_ledger::actor::Principal;
-use chancery_ledger::event::{IDEMPOTENCY_KEY_BYTES_MAX, PRINCIPAL_TEXT_BYTES_MAX};
-use chancery_ledger::ids::TenantId;
+use chancery_ledger::event::{IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, PRINCIPAL_TEXT_BYTES_MAX};
+use chancery_ledger::ids::{Seq, TenantId};
 use chancery_ledger::link::Hash;
 
 use super::Request;
@@ -12,8 +12,41 @@ use crate::command::Command;
 use crate::decide::version_of;
 use crate::decision::{State, Stop};
 use crate::identity::state::{Standing, TENANTS, Tenant};
+use crate::journal;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
+
+/// Whether a command is to be decided.
+pub(super) enum Admitted {
+    /// It happened already, from this event on.
+    Before(Seq),
+    /// It is to be decided, once under this key if there is one.
+    New(Option<Idempotency>),
+}
+
+/// Lets a command in to be decided, or says why not.
+///
+/// # Errors
+/// As each check below; [`Rejection::IdempotencyConflict`].
+pub(super) fn admit(state: &State<'_>, request: &Request) -> Result<Admitted, Stop> {
+    check_standing(state, request)?;
+    let idempotency = match &request.idempotency_key {
+        None => None,
+        Some(key) => {
+            check_key(key)?;
+            let command = command_hash(&request.command)?;
+            if let Some(before) = journal::happened(state.journal, &request.caller.actor, request.tenant, key)? {
+                if before.command != command {
+                    return Err(Rejection::IdempotencyConflict { original: before.first }.into());
+                }
+                return Ok(Admitted::Before(before.first));
+            }
+            Some(Idempotency { key: key.clone(), command })
+        }
+    };
+    check_version(state, request)?;
+    Ok(Admitted::New(idempotency))
+}
 
 /// Checks that the caller's tenant may work, and that the caller may act in the tenant the command is for.
 ///
@@ -22,7 +55,7 @@ use crate::scope::Scope;
 ///
 /// # Errors
 /// [`Rejection::TenantSuspended`], [`Rejection::NotFound`], [`Rejection::ScopeMissing`], [`Rejection::Invalid`].
-pub(super) fn check_standing(state: &State<'_>, request: &Request) -> Result<(), Stop> {
+fn check_standing(state: &State<'_>, request: &Request) -> Result<(), Stop> {
     let Request { tenant, caller, command, .. } = request;
     if caller.actor.principal == Principal::System {
         return Ok(());
@@ -62,7 +95,7 @@ fn not_found() -> Stop {
 ///
 /// # Errors
 /// [`Rejection::Conflict`], or [`Rejection::Invalid`] when the command changes no thing that exists.
-pub(super) fn check_version(state: &State<'_>, request: &Request) -> Result<(), Stop> {
+fn check_version(state: &State<'_>, request: &Request) -> Result<(), Stop> {
     let Some(expected) = request.if_match else { return Ok(()) };
     if request.command.about().is_none() {
         let why = format!("{} makes a new thing, which has no version yet", request.command.name());
@@ -78,7 +111,7 @@ pub(super) fn check_version(state: &State<'_>, request: &Request) -> Result<(), 
 ///
 /// # Errors
 /// [`Rejection::Invalid`].
-pub(super) fn check_key(key: &str) -> Result<(), Rejection> {
+fn check_key(key: &str) -> Result<(), Rejection> {
     if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
         return Ok(());
     }
@@ -90,7 +123,7 @@ pub(super) fn check_key(key: &str) -> Result<(), Rejection> {
 ///
 /// # Errors
 /// [`Rejection::Invalid`] when the parameters hold what is no JSON.
-pub(super) fn command_hash(command: &Command) -> Result<Hash, Rejection> {
+fn command_hash(command: &Command) -> Result<Hash, Rejection> {
     let json =
         serde_json::to_vec(command).map_err(|error| Rejection::Invalid { field: "params", why: error.to_string() })?;
     let via = match command {

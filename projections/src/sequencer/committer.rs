@@ -55,6 +55,11 @@ impl Writer {
                     return;
                 }
             }
+            if self.unsynced.is_some_and(|since| since.elapsed() >= CHECKPOINT_EVERY)
+                && let Err(why) = self.sync_checkpoint()
+            {
+                return self.shared.stop(&why);
+            }
         }
         if let Err(why) = self.sync_checkpoint() {
             self.shared.stop(&why);
@@ -73,7 +78,8 @@ impl Writer {
         }
     }
 
-    fn sync_checkpoint(&mut self) -> Result<(), String> {
+    /// Makes the checkpoint beside the log durable, if one waits for that.
+    pub(super) fn sync_checkpoint(&mut self) -> Result<(), String> {
         if self.unsynced.take().is_some() {
             let synced = self.committer.sync_last_checkpoint();
             synced.map_err(|error| format!("the last checkpoint could not be synced: {error}"))?;
@@ -82,7 +88,7 @@ impl Writer {
     }
 
     /// Makes a group durable, if it has events: first its keys, then them.
-    fn make_durable(&mut self, group: &Group) -> Result<Option<Arc<Commit>>, String> {
+    pub(super) fn make_durable(&mut self, group: &Group) -> Result<Option<Arc<Commit>>, String> {
         let _stops = StopOnPanic(self.shared.clone());
         let taken = Instant::now();
         if group.has_new_keys {
@@ -107,15 +113,12 @@ impl Writer {
         self.shared.events.fetch_add(commit.events().len() as u64, Ordering::Relaxed);
         self.shared.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         tracing::debug!(size = %commit.size(), events = commit.events().len(), ?took, "committed");
-        match self.unsynced {
-            None => self.unsynced = Some(begun),
-            Some(since) if since.elapsed() >= CHECKPOINT_EVERY => self.sync_checkpoint()?,
-            Some(_) => {}
-        }
+        self.unsynced.get_or_insert(begun);
         Ok(Some(commit))
     }
 
-    fn answer(&self, group: Group, commit: Option<&Commit>) {
+    /// Answers everybody in a group, once it and all before it are durable.
+    pub(super) fn answer(&self, group: Group, commit: Option<&Commit>) {
         let (begun, commands) = (Instant::now(), group.replies.len() as u64);
         for Reply { to, outcome, span, taken } in group.replies {
             self.shared.stages.get(Stage::Gather).observe(group.closed - taken);

@@ -21,12 +21,12 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
-use super::{Job, Message, Receipt, Request, Shared, Stage, StopOnPanic, SubmitError, admit, answer};
+use super::admit::{self, Admitted};
+use super::{Job, Message, Receipt, Request, Shared, Stage, StopOnPanic, SubmitError, answer};
 use crate::command::{Command, RotateSigningKey};
 use crate::context::{Clock, Context, ContextError, Random};
 use crate::decide::decide;
 use crate::decision::{Answer, Decision, Stop};
-use crate::journal;
 use crate::origin;
 use crate::output::Output;
 use crate::rejection::Rejection;
@@ -73,6 +73,27 @@ pub(super) enum Outcome {
     Decided { events: Range<usize>, answer: Result<Output, Rejection> },
     /// It happened before, with these events of the log.
     Replayed { events: Range<u64>, output: Output },
+}
+
+/// Whether another group may begin.
+enum Outlook {
+    /// It may.
+    Free,
+    /// A view is too far behind.
+    Behind,
+    /// A view will never follow again, or the committer is gone.
+    Over,
+}
+
+/// What one step of deciding came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A command was decided, on all events before this position.
+    Decided(Seq),
+    /// No command waits, the group is full, or a view is too far behind.
+    Waits,
+    /// Nothing is decided any more.
+    Over,
 }
 
 /// Why there is no outcome.
@@ -253,9 +274,20 @@ impl Decider {
         Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys, closed: Instant::now() }
     }
 
-    /// Forgets what log and views hold by now, and waits for views that are too far behind. Nothing decided waits in
-    /// here then, so they can catch up. `None` when one never will, or the committer is gone.
+    /// Begins a group: waits for views that are too far behind. Nothing decided waits in here then, so they can catch up.
+    /// `None` when one never will, or the committer is gone.
     fn begin_group(&mut self) -> Option<()> {
+        loop {
+            match self.look_about() {
+                Outlook::Free => return Some(()),
+                Outlook::Behind => std::thread::sleep(LAG_PAUSE),
+                Outlook::Over => return None,
+            }
+        }
+    }
+
+    /// Forgets what log and views hold by now, and tells whether another group may begin.
+    fn look_about(&mut self) -> Outlook {
         let durable = self.log.size();
         while self
             .in_flight
@@ -264,24 +296,49 @@ impl Decider {
         {
             self.in_flight.pop_front();
         }
-        loop {
-            self.overlays.iter_mut().for_each(|(_, overlay)| overlay.prune());
-            let held: usize = self.overlays.iter().map(|(_, overlay)| overlay.bytes()).sum();
-            let behind = |overlay: &Overlay| self.next.0 - overlay.cursor().0;
-            let (view, lag) = self.overlays.iter().map(|(view, it)| (view, behind(it))).max_by_key(|(_, lag)| *lag)?;
-            if lag == 0 || (lag <= self.lag_events_max && held <= LAG_BYTES_MAX) {
-                return Some(());
-            }
-            if self.progress.get(view).has_changed().is_err() {
-                let name = view.name();
-                self.shared.stop(&format!("the {name} view stopped following the log; see the trace, and restart"));
-                return None;
-            }
-            if self.shared.is_committer_gone.load(Ordering::Acquire) {
-                return None;
-            }
-            std::thread::sleep(LAG_PAUSE);
+        self.overlays.iter_mut().for_each(|(_, overlay)| overlay.prune());
+        let held: usize = self.overlays.iter().map(|(_, overlay)| overlay.bytes()).sum();
+        let behind = |overlay: &Overlay| self.next.0 - overlay.cursor().0;
+        let lags = self.overlays.iter().map(|(view, it)| (view, behind(it)));
+        let Some((view, lag)) = lags.max_by_key(|(_, lag)| *lag) else { return Outlook::Free };
+        if lag == 0 || (lag <= self.lag_events_max && held <= LAG_BYTES_MAX) {
+            return Outlook::Free;
         }
+        if self.progress.get(view).has_changed().is_err() {
+            let name = view.name();
+            self.shared.stop(&format!("the {name} view stopped following the log; see the trace, and restart"));
+            return Outlook::Over;
+        }
+        if self.shared.is_committer_gone.load(Ordering::Acquire) { Outlook::Over } else { Outlook::Behind }
+    }
+
+    /// One step of what [`run`](Self::run) does, by whoever has no thread for it: decides the next command, if one waits
+    /// and the group may have it.
+    pub(super) fn step(&mut self) -> Step {
+        if self.replies.is_empty() {
+            match self.look_about() {
+                Outlook::Free => {}
+                Outlook::Behind => return Step::Waits,
+                Outlook::Over => return Step::Over,
+            }
+        }
+        if self.is_full() {
+            return Step::Waits;
+        }
+        match self.jobs.try_recv() {
+            Ok(Message::Job(job)) => {
+                let at = self.next;
+                self.take(*job);
+                Step::Decided(at)
+            }
+            Ok(Message::Stop) => Step::Over,
+            Err(_) => Step::Waits,
+        }
+    }
+
+    /// The group as it is, to be handed over; `None` when nobody in it waits.
+    pub(super) fn give(&mut self) -> Option<Group> {
+        if self.replies.is_empty() { None } else { Some(self.close_group()) }
     }
 
     fn take(&mut self, job: Job) {
@@ -312,22 +369,10 @@ impl Decider {
     fn outcome(&mut self, request: &Request) -> Result<Outcome, Fault> {
         let now = self.clock.now().max(self.last);
         let state = views::state(&self.overlays);
-        admit::check_standing(&state, request)?;
-        let idempotency = match &request.idempotency_key {
-            None => None,
-            Some(key) => {
-                admit::check_key(key)?;
-                let command = admit::command_hash(&request.command)?;
-                if let Some(before) = journal::happened(state.journal, &request.caller.actor, request.tenant, key)? {
-                    if before.command != command {
-                        return Err(Rejection::IdempotencyConflict { original: before.first }.into());
-                    }
-                    return self.replay(&request.command, before.first);
-                }
-                Some(Idempotency { key: key.clone(), command })
-            }
+        let idempotency = match admit::admit(&state, request)? {
+            Admitted::Before(first) => return self.replay(&request.command, first),
+            Admitted::New(idempotency) => idempotency,
         };
-        admit::check_version(&state, request)?;
         if let Command::RotateSigningKey(rotation) = &request.command {
             self.check_sealing_key(rotation)?;
         }

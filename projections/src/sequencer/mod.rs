@@ -12,9 +12,15 @@ mod admit;
 mod answer;
 mod committer;
 mod decider;
+mod rehearsal;
 mod stages;
+mod steps;
 #[cfg(test)]
 mod tests;
+
+pub use self::decider::Step;
+pub use self::rehearsal::{Rehearsed, rehearse};
+pub(crate) use self::steps::Steps;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +43,8 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use tokio::sync::{Semaphore, oneshot, watch};
 use uuid::Uuid;
 
+use self::committer::Writer;
+use self::decider::Decider;
 pub use self::stages::{Stage, Stages};
 use crate::command::Command;
 use crate::context::{Caller, Clock, Random};
@@ -309,6 +317,33 @@ pub enum StartError {
 impl Sequencer {
     /// Starts to take commands for a log that is not empty.
     pub(crate) fn start(parts: Parts) -> Result<(Self, Threads), StartError> {
+        let (sequencer, decider, writer) = Self::prepare(parts)?;
+        let shared = &sequencer.shared;
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)
+        };
+        let (committing, deciding) = (EndOfThread::new(shared, true), EndOfThread::new(shared, false));
+        let threads = Threads {
+            committer: spawn(
+                "committer",
+                Box::new(move || {
+                    let _end = committing;
+                    writer.run();
+                }),
+            )?,
+            decider: spawn(
+                "decider",
+                Box::new(move || {
+                    let _end = deciding;
+                    decider.run();
+                }),
+            )?,
+        };
+        Ok((sequencer, threads))
+    }
+
+    /// What takes commands, what decides them and what commits them, with no thread yet.
+    fn prepare(parts: Parts) -> Result<(Self, Decider, Writer), StartError> {
         let Parts { committer, log, secrets, keys, clock, random, stores, views, workers, waiting_max, lag_events_max } =
             parts;
         let last = match log.size().last() {
@@ -337,7 +372,7 @@ impl Sequencer {
         let (jobs, waiting) = unbounded();
         // Without room: a group that is not taken at once goes on gathering.
         let (groups, gathered) = bounded(0);
-        let writer = committer::Writer {
+        let writer = Writer {
             shared: shared.clone(),
             groups: gathered,
             committer,
@@ -350,28 +385,8 @@ impl Sequencer {
         let overlays = PerView::try_make(|view| Ok::<_, StartError>(Overlay::new(stores.get(view).clone())))?;
         let progress = PerView::try_make(|view| Ok::<_, StartError>(views.get(view).progress.clone()))?;
         let start = decider::Start { log, secrets, keys, clock, random, overlays, progress, last, lag_events_max };
-        let decider = decider::Decider::new(shared.clone(), waiting, groups, start);
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)
-        };
-        let (committing, deciding) = (EndOfThread::new(&shared, true), EndOfThread::new(&shared, false));
-        let threads = Threads {
-            committer: spawn(
-                "committer",
-                Box::new(move || {
-                    let _end = committing;
-                    writer.run();
-                }),
-            )?,
-            decider: spawn(
-                "decider",
-                Box::new(move || {
-                    let _end = deciding;
-                    decider.run();
-                }),
-            )?,
-        };
-        Ok((Self { shared, jobs }, threads))
+        let decider = Decider::new(shared.clone(), waiting, groups, start);
+        Ok((Self { shared, jobs }, decider, writer))
     }
 
     /// Lets nothing more in, and waits until what was let in is durable and answered.
