@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid, Variant};
 
+use crate::codec::StoredBytes as _;
+
 /// Characters of a TypeID suffix, in value order (Crockford's base 32, lower case).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 128 bits in groups of five, the first group holding only three.
@@ -133,7 +135,7 @@ pub fn parse_any(kind: ThingKind, text: &str) -> Result<Uuid, MalformedId> {
 
 /// JSON shows the 36 characters; stored bodies hold the 16 bytes.
 fn serialize_uuid<S: serde::Serializer>(id: Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-    if serializer.is_human_readable() { serializer.collect_str(&id) } else { id.as_bytes().serialize(serializer) }
+    if serializer.is_human_readable() { serializer.collect_str(&id) } else { id.as_bytes().store(serializer) }
 }
 
 fn deserialize_uuid<'de, D: serde::Deserializer<'de>>(kind: ThingKind, deserializer: D) -> Result<Uuid, D::Error> {
@@ -142,7 +144,7 @@ fn deserialize_uuid<'de, D: serde::Deserializer<'de>>(kind: ThingKind, deseriali
         parse_any(kind, &text)
             .map_err(|_| serde::de::Error::custom(format_args!("`{text}` is not the id of a {}", kind.name())))
     } else {
-        <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes)
+        <[u8; 16]>::load(deserializer).map(Uuid::from_bytes)
     }
 }
 
@@ -294,7 +296,7 @@ fn deserialize_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<U
     if deserializer.is_human_readable() {
         Uuid::deserialize(deserializer)
     } else {
-        <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes)
+        <[u8; 16]>::load(deserializer).map(Uuid::from_bytes)
     }
 }
 

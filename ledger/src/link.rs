@@ -1,9 +1,13 @@
 //! Hash links: `body_hash`, `prev` and `hash`. This is `docs/format.md`, "Hashes", as code.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use blake3::hazmat::{ContextKey, HasherExt as _, hash_derive_key_context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::codec::StoredBytes as _;
 
 /// BLAKE3 derive-key context of [`body_hash`].
 pub const BODY_CONTEXT: &str = "chancery 2026 event body v1";
@@ -34,14 +38,14 @@ impl fmt::Debug for Hash {
 
 impl Serialize for Hash {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.store(serializer) }
     }
 }
 
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
-            return <[u8; 32]>::deserialize(deserializer).map(Self);
+            return <[u8; 32]>::load(deserializer).map(Self);
         }
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         let mut bytes = [0; 32];
@@ -50,18 +54,22 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
+/// What a context comes to, derived once and not for every event.
+static BODY_KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(BODY_CONTEXT));
+static HEADER_KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(HEADER_CONTEXT));
+
 /// The hash that stands for a body in its event's header.
 #[must_use]
 pub fn body_hash(body: &[u8]) -> Hash {
-    derive(BODY_CONTEXT, body)
+    derive(&BODY_KEY, body)
 }
 
 /// The hash of an event: of its header's bytes, which hold the hash of the event before it.
 #[must_use]
 pub fn header_hash(header: &[u8]) -> Hash {
-    derive(HEADER_CONTEXT, header)
+    derive(&HEADER_KEY, header)
 }
 
-fn derive(context: &str, bytes: &[u8]) -> Hash {
-    Hash(blake3::Hasher::new_derive_key(context).update(bytes).finalize().into())
+fn derive(context: &ContextKey, bytes: &[u8]) -> Hash {
+    Hash(blake3::Hasher::new_from_context_key(context).update(bytes).finalize().into())
 }

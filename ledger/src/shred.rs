@@ -100,19 +100,21 @@ pub fn keyed_hash(key: &[u8; 32], purpose: &str, value: &[u8]) -> [u8; 32] {
 
 /// Bytes that JSON shows in hexadecimal.
 mod hex_in_text {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<T: AsRef<[u8]> + Serialize, S: Serializer>(bytes: &T, to: S) -> Result<S::Ok, S::Error> {
-        if to.is_human_readable() { to.serialize_str(&hex::encode(bytes)) } else { bytes.serialize(to) }
+    use crate::codec::StoredBytes;
+
+    pub(super) fn serialize<T: AsRef<[u8]> + StoredBytes, S: Serializer>(bytes: &T, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.serialize_str(&hex::encode(bytes)) } else { bytes.store(to) }
     }
 
     pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
-        T: TryFrom<Vec<u8>> + Deserialize<'de>,
+        T: TryFrom<Vec<u8>> + StoredBytes,
         D: Deserializer<'de>,
     {
         if !from.is_human_readable() {
-            return T::deserialize(from);
+            return T::load(from);
         }
         let bytes = hex::decode(String::deserialize(from)?).map_err(D::Error::custom)?;
         T::try_from(bytes).map_err(|_| D::Error::custom("hexadecimal of another length"))

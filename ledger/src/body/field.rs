@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::StoredBytes as _;
+
 /// Changed fields and their new values: `null` is a value that was taken away.
 pub type Changes = std::collections::BTreeMap<String, JsonText>;
 
@@ -83,7 +85,7 @@ impl<'de> Deserialize<'de> for Signature {
         let bytes = if deserializer.is_human_readable() {
             hex::decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?
         } else {
-            Vec::<u8>::deserialize(deserializer)?
+            Vec::<u8>::load(deserializer)?
         };
         let bytes = bytes.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
         Ok(Self(bytes))
@@ -109,15 +111,17 @@ pub mod hex_bytes {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use crate::codec::StoredBytes;
+
     /// Writes the bytes.
     ///
     /// # Errors
     /// The serializer's.
-    pub fn serialize<T: AsRef<[u8]> + Serialize, S: Serializer>(bytes: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: AsRef<[u8]> + StoredBytes, S: Serializer>(bytes: &T, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             serializer.collect_str(&hex::encode(bytes))
         } else {
-            bytes.serialize(serializer)
+            bytes.store(serializer)
         }
     }
 
@@ -127,11 +131,11 @@ pub mod hex_bytes {
     /// The deserializer's; and when the text is not the digits of so many bytes.
     pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
     where
-        T: Deserialize<'de> + TryFrom<Vec<u8>>,
+        T: StoredBytes + TryFrom<Vec<u8>>,
         D: Deserializer<'de>,
     {
         if !deserializer.is_human_readable() {
-            return T::deserialize(deserializer);
+            return T::load(deserializer);
         }
         let bytes = hex::decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
         T::try_from(bytes).map_err(|_| D::Error::custom("wrong number of bytes"))
