@@ -6,11 +6,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::block_file::BlockFile;
 use crate::ids::TreeSize;
 
 /// Bytes of a slot: a page, so that slots share no sector of the disk.
@@ -29,7 +30,7 @@ const CONTEXT: &str = "chancery 2026 last checkpoint v1";
 /// The file, open for writing.
 #[derive(Debug)]
 pub struct LastCheckpoint {
-    file: File,
+    file: Box<dyn BlockFile>,
     newest: (TreeSize, Bytes),
     /// The slot that the next record goes to: never the one last synced.
     next: u64,
@@ -48,7 +49,15 @@ impl LastCheckpoint {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
             Err(error) => return Err(error),
         };
-        let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
+        Self::over(Box::new(file), path)
+    }
+
+    /// Takes over an open file that is known as `path`; [`format`](Self::format) makes one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn over(file: Box<dyn BlockFile>, path: &Path) -> io::Result<Self> {
+        let slots = [read_slot(&*file, 0)?, read_slot(&*file, 1)?];
         let at = match &slots {
             [None, None] => return Err(damaged(path)),
             [Some(first), Some(second)] => u64::from(second.0 > first.0),
@@ -56,8 +65,19 @@ impl LastCheckpoint {
         };
         let newest = slots.into_iter().flatten().max_by_key(|(size, _)| *size).ok_or_else(|| damaged(path))?;
         // The newest slot may have been written just before a crash; only once it is synced may the other be written.
-        file.sync_data()?;
+        file.sync()?;
         Ok(Self { file, newest, next: 1 - at, dirty: false })
+    }
+
+    /// Makes an empty file one that holds no seal yet, durably.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn format(file: &dyn BlockFile) -> io::Result<()> {
+        let mut slots = render_slot(TreeSize(0), &[]);
+        slots.resize(2 * SLOT_BYTES, 0);
+        file.write_all_at(&slots, 0)?;
+        file.sync()
     }
 
     /// The newest seal in the file, with the size it signs, for readers; `None` when there is no file or no seal. Writes
@@ -104,7 +124,7 @@ impl LastCheckpoint {
     /// The disk's. What is on it is unknown from then on.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.dirty {
-            self.file.sync_data()?;
+            self.file.sync()?;
             self.dirty = false;
             self.next = 1 - self.next;
         }
@@ -123,8 +143,7 @@ fn create(path: &Path) -> io::Result<File> {
         _ => (),
     }
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all_at(&render_slot(TreeSize(0), &[]), 0)?;
-    file.set_len(2 * SLOT_BYTES as u64)?;
+    LastCheckpoint::format(&file)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -143,7 +162,7 @@ fn render_slot(size: TreeSize, seal: &[u8]) -> Vec<u8> {
 }
 
 /// What a slot holds; `None` when it is damaged or was never written.
-fn read_slot(file: &File, slot: u64) -> io::Result<Option<(TreeSize, Bytes)>> {
+fn read_slot(file: &dyn BlockFile, slot: u64) -> io::Result<Option<(TreeSize, Bytes)>> {
     let mut bytes = [0; SLOT_BYTES];
     match file.read_exact_at(&mut bytes, slot * SLOT_BYTES as u64) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),

@@ -9,6 +9,8 @@
 //! good, and its name keeps an empty value, so that no other secret can take the name and what is encrypted for an
 //! erased thing later is erased as well; its encrypted bytes leave the disk as fjall rewrites its files.
 
+mod shelf;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -18,11 +20,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chacha20poly1305::aead::AeadInPlace as _;
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use quick_cache::sync::Cache;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use self::shelf::FjallShelf;
+pub use self::shelf::Shelf;
 use crate::ids::{Subject, TenantId};
 use crate::keys::{KeyFileError, SigningKey, refuse_wider};
 
@@ -30,10 +33,6 @@ use crate::keys::{KeyFileError, SigningKey, refuse_wider};
 const CACHED_SECRETS: usize = 16 * 1024;
 /// Signing keys kept ready: those of the tenants that are at work.
 const CACHED_SIGNING_KEYS: usize = 1024;
-/// fjall's block cache. The cache in front of it takes most reads.
-const CACHE_BYTES: u64 = 1024 * 1024;
-/// fjall's write buffer before it goes to a table: some 30,000 secrets.
-const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 /// The file of the wrapping key.
 const WRAPPING_KEY: &str = "wrapping.key";
 /// Mode of the keystore's directory.
@@ -175,8 +174,7 @@ pub enum KeystoreError {
 
 /// The keystore. All methods can be called from any thread.
 pub struct Keystore {
-    db: Database,
-    secrets: Keyspace,
+    shelf: Box<dyn Shelf>,
     wrapping: Secret,
     cache: Cache<SecretName, Arc<Secret>>,
     /// Deriving a signing key from its seed costs as much as a signature.
@@ -203,25 +201,29 @@ impl Keystore {
     /// [`KeystoreError`] says what cannot be used, and why.
     pub fn open(dir: &Path) -> Result<Self, KeystoreError> {
         let wrapping = wrapping_key(dir)?;
-        let opened = Database::builder(dir.join("db")).cache_size(CACHE_BYTES).worker_threads(1).open();
-        let db = opened.map_err(|error| match error {
-            fjall::Error::Locked => KeystoreError::InUse { path: dir.to_owned() },
-            other => other.into(),
-        })?;
-        let secrets = db.keyspace("secrets", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
-        match secrets.get(CHECK)? {
+        Self::over(Box::new(FjallShelf::open(dir)?), wrapping).map_err(|error| match error {
+            KeystoreError::WrappingKeyWrong { path } => KeystoreError::WrappingKeyWrong { path: dir.join(path) },
+            other => other,
+        })
+    }
+
+    /// Opens the keystore on a shelf, whose secrets are wrapped under a key.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn over(shelf: Box<dyn Shelf>, wrapping: Zeroizing<[u8; 32]>) -> Result<Self, KeystoreError> {
+        match shelf.get(&CHECK)? {
             Some(stored) => {
-                let wrong = || KeystoreError::WrappingKeyWrong { path: dir.join(WRAPPING_KEY) };
+                let wrong = || KeystoreError::WrappingKeyWrong { path: WRAPPING_KEY.into() };
                 unwrap(&wrapping, &CHECK, &stored).ok_or_else(wrong)?;
             }
-            None => {
-                secrets.insert(CHECK, wrap(&wrapping, &CHECK, &[0; SECRET_BYTES])?)?;
-                db.persist(PersistMode::SyncAll)?;
-            }
+            None => shelf.put(vec![(CHECK.to_vec(), wrap(&wrapping, &CHECK, &[0; SECRET_BYTES])?)])?,
         }
+        // A process that ended may have left secrets that the system has and the disk does not. Here they are as good as
+        // any other, and nobody would sync them before an event needs them.
+        shelf.sync()?;
         Ok(Self {
-            db,
-            secrets,
+            shelf,
             wrapping,
             cache: Cache::new(CACHED_SECRETS),
             signing_keys: Cache::new(CACHED_SIGNING_KEYS),
@@ -239,7 +241,7 @@ impl Keystore {
     /// [`KeystoreError::Storage`].
     pub fn put(&self, secrets: &[NewSecret]) -> Result<(), KeystoreError> {
         let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = self.db.batch();
+        let mut entries = Vec::new();
         let mut new: Vec<&NewSecret> = Vec::with_capacity(secrets.len());
         for secret in secrets {
             let name = secret.name;
@@ -254,7 +256,7 @@ impl Keystore {
                 None => {
                     let key = name.to_bytes();
                     let value = wrap(&self.wrapping, &key, &secret.secret)?;
-                    batch.insert(&self.secrets, key, value);
+                    entries.push((key, value));
                     new.push(secret);
                 }
             }
@@ -262,7 +264,7 @@ impl Keystore {
         if new.is_empty() {
             return Ok(());
         }
-        batch.commit()?;
+        self.shelf.put(entries)?;
         self.unsynced.store(true, Ordering::Release);
         for secret in new {
             self.cache.insert(secret.name, Arc::new(secret.secret.clone()));
@@ -277,7 +279,7 @@ impl Keystore {
     pub fn sync(&self) -> Result<(), KeystoreError> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.unsynced.swap(false, Ordering::AcqRel) {
-            self.db.persist(PersistMode::SyncAll).inspect_err(|_| self.unsynced.store(true, Ordering::Release))?;
+            self.shelf.sync().inspect_err(|_| self.unsynced.store(true, Ordering::Release))?;
         }
         Ok(())
     }
@@ -288,19 +290,19 @@ impl Keystore {
     /// [`KeystoreError::Storage`]: it may be there again after a restart, and must be destroyed again.
     pub fn destroy(&self, name: &SecretName) -> Result<bool, KeystoreError> {
         let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
-        let existed = self.secrets.get(name.to_bytes())?.is_some_and(|stored| !stored.is_empty());
+        let existed = self.shelf.get(&name.to_bytes())?.is_some_and(|stored| !stored.is_empty());
         self.cache.remove(name);
         self.signing_keys.remove(name);
         if existed {
-            self.secrets.insert(name.to_bytes(), [])?;
-            self.db.persist(PersistMode::SyncAll)?;
+            self.shelf.put(vec![(name.to_bytes(), Vec::new())])?;
+            self.shelf.sync()?;
         }
         Ok(existed)
     }
 
     fn read(&self, name: &SecretName) -> Result<Option<Secret>, KeystoreError> {
         let key = name.to_bytes();
-        let Some(stored) = self.secrets.get(&key)?.filter(|stored| !stored.is_empty()) else { return Ok(None) };
+        let Some(stored) = self.shelf.get(&key)?.filter(|stored| !stored.is_empty()) else { return Ok(None) };
         unwrap(&self.wrapping, &key, &stored).map(Some).ok_or(KeystoreError::Damaged { name: *name })
     }
 }
@@ -319,7 +321,7 @@ impl Secrets for Keystore {
     }
 
     fn is_destroyed(&self, name: &SecretName) -> Result<bool, KeystoreError> {
-        Ok(self.secrets.get(name.to_bytes())?.is_some_and(|stored| stored.is_empty()))
+        Ok(self.shelf.get(&name.to_bytes())?.is_some_and(|stored| stored.is_empty()))
     }
 
     fn signing_key(&self, name: &SecretName) -> Result<Option<Arc<SigningKey>>, KeystoreError> {

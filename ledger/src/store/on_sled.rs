@@ -76,7 +76,10 @@ impl SledStore {
         for new in [&dir.join("blobs"), dir, &dir.join("..")] {
             sync_dir(new)?;
         }
-        Self::of(dir, db, tail, None)
+        let store = Self::of(dir, db, tail, None)?;
+        // A process that ended may have left a group that the system has and the disk does not; readers see it from here.
+        store.file.sync_data().map_err(failed("sync", &store.path))?;
+        Ok(store)
     }
 
     /// Opens a log to read it. Makes none, moves no log, and opens also one whose events and seals disagree, so that
