@@ -121,7 +121,23 @@ struct Connection {
 }
 
 /// Why a connection ended before its client ended it.
-type Ended = Box<dyn std::error::Error + Send + Sync>;
+pub type Ended = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves a client that did not come through a [`Server`], over a stream within the process: the same bounds, the same
+/// answers.
+///
+/// # Errors
+/// What ended the connection before the client did.
+pub async fn serve_stream<S>(
+    app: Arc<App>, peer: IpAddr, stream: S, stopping: watch::Receiver<bool>,
+) -> Result<(), Ended>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let deadline = Instant::now() + app.config().header_timeout();
+    let stream = Guarded::new(stream, Duration::from_secs(app.config().write_timeout_secs));
+    Connection { app, peer, stopping }.serve_stream(stream, None, deadline).await
+}
 
 impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) -> Result<(), Ended> {

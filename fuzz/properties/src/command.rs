@@ -1,0 +1,115 @@
+//! Commands as JSON: how they are read, and what is decided about them in a small world.
+//!
+//! An input is lines as `POST /v1/commands` takes them, one command each. The words of [`WORDS`] stand for things of the
+//! world. The deciders' own tests share that world, which insists that whatever is decided can be stored and evolves.
+
+use chancery_api::native::command::{Parsed, parse};
+use chancery_api::problem::Problem;
+use chancery_ledger::body::identity::ChallengePurpose;
+use chancery_ledger::keys::SigningKey;
+use chancery_projections::command::{Command, IssueChallenge};
+use chancery_projections::decision::Answer;
+use chancery_projections::scope::Scope;
+use zeroize::Zeroizing;
+
+use crate::the;
+use crate::words::Words;
+use crate::world::{self, World};
+
+/// Words that stand for things.
+pub const WORDS: &[&str] = &["$AGENT", "$TOKEN", "$MISSION", "$CHAIN", "$CHALLENGE", "$CREDENTIAL", "$TENANT", "$KEY"];
+/// Lines of one input that are decided; more add nothing but time.
+const LINES_MAX: usize = 16;
+
+/// `decided` when a command was, else `refused` when one was, else `malformed`.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn hold(input: &[u8]) -> &'static str {
+    let (mut world, words) = scene();
+    let mut became = ["malformed"; LINES_MAX];
+    for (line, became) in input.split(|byte| *byte == b'\n').zip(&mut became) {
+        let line = words.fill(line);
+        if let Some(parsed) = read(&line) {
+            world.advance_secs(1);
+            *became = decided(&mut world, parsed.command);
+        }
+    }
+    ["decided", "refused"].into_iter().find(|word| became.contains(word)).unwrap_or("malformed")
+}
+
+/// Reads a line: what is wrong is said, what is right means the same however it is spelled.
+fn read(line: &[u8]) -> Option<Parsed> {
+    match parse(line) {
+        Err(problem) => {
+            let Problem::Malformed { why, .. } = &problem else { panic!("reading gave {problem:?}") };
+            assert!(!why.is_empty() && problem.status() == 400 && problem.code() == "malformed");
+            None
+        }
+        Ok(parsed) => {
+            assert_ne!(parsed.command.scope(), Scope::Internal, "a command of the daemon's own came from outside");
+            assert!(Command::NAMES.contains(&parsed.command.name()));
+            // A retry is told from another command by this spelling, so it must say everything.
+            let spelled = serde_json::to_vec(&parsed.command).expect("a command can be written");
+            let again = parse(&spelled).expect("and read again");
+            assert_eq!(again.command, parsed.command);
+            Some(parsed)
+        }
+    }
+}
+
+fn decided(world: &mut World, mut command: Command) -> &'static str {
+    if let Command::RotateSigningKey(rotate) = &mut command {
+        rotate.public = *key(10).public().as_bytes();
+    }
+    let outcome = world.when(command.clone());
+    match outcome.answer {
+        Answer::AsDecided(_) => "decided",
+        Answer::Unchanged(_) => {
+            assert!(outcome.events.is_empty());
+            "decided"
+        }
+        Answer::Refused(rejection) => {
+            assert!(!rejection.code().is_empty() && !rejection.to_string().is_empty());
+            "refused"
+        }
+    }
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([seed; 32]))
+}
+
+/// A world with one of each thing, the same every time.
+fn scene() -> (World, Words) {
+    let mut world = World::new();
+    let mut words = Words::default();
+    let (agent, key) = world.agent_with_key("ada", 7);
+    let token = world.token(agent);
+    let opened = world.when(world::open_chain("msn_test000001")).then_decided();
+    let mission = world.when(world::open_mission()).then_decided();
+    let nonce = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8";
+    let challenge = IssueChallenge {
+        agent,
+        purpose: ChallengePurpose::Prove,
+        issued_by: "auditor".to_owned(),
+        nonce: Some(nonce.to_owned()),
+        ttl_secs: 300,
+    };
+    let challenge = world.when(challenge).then_decided();
+    words.mean("AGENT", agent);
+    words.mean("TOKEN", token);
+    words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);
+    words.mean("MISSION", the!(&mission, MissionOpened).mission);
+    words.mean("CHALLENGE", the!(&challenge, ChallengeIssued).challenge);
+    words.mean("CREDENTIAL", world.orgkernel.actor.credential.unwrap());
+    words.mean("TENANT", world.second);
+    words.mean("KEY", hex(key.public().as_bytes()));
+    words.mean("NONCE", nonce);
+    words.mean("PROOF", hex(&key.sign(nonce.as_bytes())));
+    (world, words)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}

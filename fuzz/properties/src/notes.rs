@@ -1,0 +1,67 @@
+//! What leaves the ledger as text: seals, proofs, verifier keys. Nothing that its key did not sign is ever believed.
+
+use chancery_ledger::ids::Seq;
+use chancery_ledger::tree::leaf_hash;
+use chancery_ledger::tree::proof::{PROOF_HASHES_MAX, verify_consistency, verify_inclusion};
+use chancery_ledger::tree::seal::{SEAL_BYTES_MAX, Seal};
+use chancery_ledger::tree::tlog_proof::TlogProof;
+use chancery_ledger::tree::verifier_key::VerifierKey;
+
+use crate::genuine::{LOG, ORIGIN, key};
+
+/// `signed` or `proven` when it is a seal or proof of the genuine log, `seal`, `proof` and `key` when it is some other.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn hold(input: &[u8]) -> &'static str {
+    let mut found = "nothing";
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(verifier) = text.parse::<VerifierKey>()
+    {
+        assert_eq!(verifier.to_string(), text, "a verifier key has one spelling");
+        found = "key";
+    }
+    if let Ok(seal) = Seal::parse(input) {
+        found = if seal_holds(&seal, input) { "signed" } else { "seal" };
+    }
+    if let Ok(proof) = TlogProof::parse(input) {
+        found = if proof_holds(&proof, input) { "proven" } else { "proof" };
+    }
+    found
+}
+
+fn seal_holds(seal: &Seal, input: &[u8]) -> bool {
+    assert_eq!(seal.bytes(), input, "a seal is kept as it came");
+    assert!(input.len() <= SEAL_BYTES_MAX);
+    let signed = [1, 2].into_iter().any(|seed| seal.verify(&key(seed).public()).is_ok());
+    assert!(!signed || LOG.signed(seal.checkpoint()), "a checkpoint was forged: {:?}", seal.checkpoint());
+    assert!(seal.verify(&key(4).public()).is_err(), "a key that never signed has signed");
+    signed
+}
+
+fn proof_holds(proof: &TlogProof, input: &[u8]) -> bool {
+    assert_eq!(proof.render().as_bytes(), input, "a proof has one spelling");
+    assert!(proof.path.len() <= PROOF_HASHES_MAX);
+    seal_holds(&proof.seal, proof.seal.bytes());
+    let checkpoint = proof.seal.checkpoint();
+    let mut proven = false;
+    for (seq, header) in (0..).map(Seq).zip(&LOG.headers) {
+        let leads = verify_inclusion(leaf_hash(header), proof.index, checkpoint.size, &proof.path, checkpoint.root);
+        for seed in [1, 2] {
+            let verified = proof.verify(header, &key(seed).public(), ORIGIN).is_ok();
+            assert!(!verified || (leads && seq == proof.index), "event {seq} was proven to be at {}", proof.index);
+            proven |= verified;
+        }
+        assert!(proof.verify(header, &key(1).public(), "chancery.test/another").is_err());
+    }
+    for seal in &LOG.seals {
+        let old = seal.checkpoint();
+        let consistent = verify_consistency(old.size, old.root, checkpoint.size, checkpoint.root, &proof.path);
+        assert!(!consistent || old.size <= checkpoint.size);
+        assert!(
+            old.size != checkpoint.size || consistent == (proof.path.is_empty() && old.root == checkpoint.root),
+            "a tree is consistent with itself alone"
+        );
+    }
+    proven
+}

@@ -1,0 +1,143 @@
+//! Every seed of every fuzz target, through the target's body. `fuzz/seeds/<target>/<name>.<word>` holds an input, and
+//! the word that `hold` must give for it.
+//!
+//! `CHANCERY_BLESS=1 cargo test -p chancery-fuzz-properties` makes seeds and dictionaries anew, from the golden files of
+//! ledger and dialects and from the routes; then read the difference.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
+
+mod made;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chancery_api::router::{ROUTES, Route};
+use chancery_fuzz_properties::{command, envelope, export, http, notes};
+use chancery_ledger::body::Kind;
+use chancery_projections::command::Command;
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn is_blessing() -> bool {
+    std::env::var_os("CHANCERY_BLESS").is_some()
+}
+
+/// Runs a target over its seeds, and gives which became what. When blessing, makes them first.
+fn play(
+    target: &str, made: impl FnOnce() -> Vec<(String, Vec<u8>)>, begin_anew: impl Fn(), hold: impl Fn(&[u8]) -> String,
+) -> BTreeMap<String, Vec<String>> {
+    let dir = fuzz().join("seeds").join(target);
+    if is_blessing() {
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut made = made();
+        made.sort();
+        begin_anew();
+        for (name, input) in made {
+            std::fs::write(dir.join(format!("{name}.{}", hold(&input))), input).unwrap();
+        }
+    }
+    let mut counts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut inputs = Vec::new();
+    begin_anew();
+    for (file, input) in read(&dir) {
+        let (name, word) = file.rsplit_once('.').unwrap();
+        let became = hold(&input);
+        assert_eq!(became, word, "{target}/{file}; see the top of this test if the difference is wanted");
+        counts.entry(became).or_default().push(name.to_owned());
+        inputs.push(input);
+    }
+    assert!(inputs.len() > 5, "{target} has too few seeds");
+    damage(&inputs, &hold);
+    counts
+}
+
+fn read(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort_by_key(|path| path.with_extension(""));
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+/// Each seed once more, cut short, with a byte changed, and with the end of another: the properties hold for those too.
+fn damage(inputs: &[Vec<u8>], hold: impl Fn(&[u8]) -> String) {
+    let mut numbers = blake3::Hasher::new().update(b"damage").finalize_xof();
+    let mut below = |end: usize| {
+        let mut bytes = [0; 8];
+        numbers.fill(&mut bytes);
+        usize::try_from(u64::from_le_bytes(bytes) % end.max(1) as u64).unwrap()
+    };
+    for input in inputs {
+        let cut = &input[..below(input.len())];
+        hold(cut);
+        let mut changed = input.clone();
+        let at = below(input.len());
+        if let Some(byte) = changed.get_mut(at) {
+            *byte ^= 1 << below(8);
+        }
+        hold(&changed);
+        let other = &inputs[below(inputs.len())];
+        hold(&[cut, &other[below(other.len())..]].concat());
+    }
+}
+
+#[test]
+fn envelopes() {
+    let counts = play("envelope", made::envelopes, || (), |input| envelope::hold(input).to_owned());
+    for kind in Kind::ALL {
+        assert!(
+            counts["event"].iter().any(|name| name.ends_with(kind.name())),
+            "no {} is among the seeds",
+            kind.name()
+        );
+    }
+}
+
+#[test]
+fn exports() {
+    let counts = play("export", made::exports, || (), |input| export::hold(input).to_owned());
+    for word in ["whole", "consistent", "broken", "damaged"] {
+        assert!(counts.contains_key(word), "{counts:?}");
+    }
+}
+
+#[test]
+fn texts() {
+    let counts = play("notes", made::texts, || (), |input| notes::hold(input).to_owned());
+    for word in ["signed", "proven", "seal", "proof", "key"] {
+        assert!(counts.contains_key(word), "{counts:?}");
+    }
+}
+
+#[test]
+fn commands() {
+    let counts = play("command", made::commands, || (), |input| command::hold(input).to_owned());
+    for command in Command::NAMES.iter().filter(|name| **name != "NoteAuthentication") {
+        assert!(counts["decided"].iter().any(|name| name.ends_with(command)), "no seed has {command} decided");
+    }
+    dictionary("command", &made::command_words());
+}
+
+#[test]
+fn requests() {
+    let counts = play("http", made::requests, http::begin_anew, http::hold);
+    for Route(.., operation) in ROUTES {
+        let name = format!("native-{}", operation.id);
+        assert!(counts["200"].contains(&name), "{name} is not answered with 200");
+    }
+    dictionary("http", &made::request_words());
+}
+
+/// A dictionary as libFuzzer reads it.
+fn dictionary(target: &str, words: &[String]) {
+    let path = fuzz().join(format!("dictionaries/{target}.dict"));
+    let escaped = |word: &String| format!("\"{}\"\n", word.replace('\\', "\\\\").replace('"', "\\\""));
+    let text: String = words.iter().map(escaped).collect();
+    if is_blessing() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{} is not what is made now", path.display());
+}
