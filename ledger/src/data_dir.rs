@@ -123,4 +123,16 @@ impl DataDir {
     pub fn last_checkpoint(&self) -> PathBuf {
         self.path.join("last-checkpoint")
     }
+
+    /// What names the archive that may be ahead of the log ([`crate::archive::mirror::Mark`]).
+    #[must_use]
+    pub fn archive_mark(&self) -> PathBuf {
+        self.path.join("archived-in")
+    }
+
+    /// What was set aside.
+    #[must_use]
+    pub fn quarantine(&self) -> PathBuf {
+        self.path.join("quarantine")
+    }
 }

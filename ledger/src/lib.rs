@@ -27,6 +27,7 @@
 //! This crate knows no HTTP and no view: what events mean belongs to `chancery-projections`.
 
 pub mod actor;
+pub mod archive;
 pub mod block_file;
 pub mod body;
 pub mod codec;

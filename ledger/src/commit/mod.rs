@@ -259,7 +259,7 @@ impl Committer {
 }
 
 /// The sealing key that an event puts in place.
-fn seal_key(body: &Body) -> Option<&SigningKeyAdded> {
+pub(crate) fn seal_key(body: &Body) -> Option<&SigningKeyAdded> {
     match body {
         Body::SigningKeyAdded(added) if added.purpose == Purpose::Seal => Some(added),
         _ => None,

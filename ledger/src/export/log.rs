@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::ExportReader;
-use super::reader::event_item;
+use super::{ExportReader, event_item};
 use crate::ids::{Seq, TreeSize};
 use crate::store::{Group, LogStore, Record, Records, Seals, StoreError};
 use crate::verify::{Item, SourceError};

@@ -1,18 +1,18 @@
 //! Reading an export in its order.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use bytes::Bytes;
 
-use super::{Counts, END, EVENT, FRAME_BYTES_MAX, MAGIC, SEAL, WITH_BODY, WITHHELD};
+use super::frame::Frames;
+use super::{Counts, END, EVENT, MAGIC, SEAL, WITH_BODY, WITHHELD};
 use crate::verify::{Item, SourceError};
 
 /// Reads an export, frame by frame. Its bytes are anybody's: nothing is believed, memory stays bounded.
 pub struct ExportReader<R: Read> {
-    input: R,
+    frames: Frames<R>,
     counts: Counts,
     state: State,
-    position: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,70 +25,44 @@ enum State {
 impl<R: Read> ExportReader<R> {
     /// Reads from here. Give it a buffered reader.
     pub const fn new(input: R) -> Self {
-        Self { input, counts: Counts { events: 0, seals: 0 }, state: State::Start, position: 0 }
+        Self { frames: Frames::new(input), counts: Counts { events: 0, seals: 0 }, state: State::Start }
     }
 
     /// How many bytes were read: after an item, where its frame ends.
     #[must_use]
     pub const fn position(&self) -> u64 {
-        self.position
+        self.frames.position()
     }
 
     fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
         if self.state == State::Start {
-            let mut magic = [0; MAGIC.len()];
-            self.fill(&mut magic)?;
-            if magic != *MAGIC {
+            if self.frames.magic()? != *MAGIC {
                 return Err(malformed("it does not begin as an export does"));
             }
             self.state = State::Frames;
         }
-        let mut head = [0; 5];
-        self.fill(&mut head)?;
-        let [kind, length @ ..] = head;
-        let length = u32::from_be_bytes(length);
-        if length > FRAME_BYTES_MAX {
-            return Err(malformed("a frame is longer than frames may be"));
-        }
-        let mut payload = vec![0; length as usize];
-        self.fill(&mut payload)?;
-        match kind {
+        let frame = self.frames.next()?.ok_or(malformed("it ends before its end frame"))?;
+        match frame.kind() {
             EVENT => {
                 self.counts.events += 1;
-                event_item(Bytes::from(payload)).map(Some)
+                event_item(frame.payload).map(Some)
             }
             SEAL => {
                 self.counts.seals += 1;
-                Ok(Some(Item::Seal(Bytes::from(payload))))
+                Ok(Some(Item::Seal(frame.payload)))
             }
             END => {
                 self.state = State::Over;
-                self.check_end(&payload)?;
+                if !self.counts.are_said_by(&frame.payload) {
+                    return Err(malformed("it does not hold as many events and seals as it says"));
+                }
+                if !self.frames.is_over()? {
+                    return Err(malformed("something follows its end"));
+                }
                 Ok(None)
             }
             _ => Err(malformed("a frame is of no known type")),
         }
-    }
-
-    fn check_end(&mut self, payload: &[u8]) -> Result<(), SourceError> {
-        let expected = [self.counts.events.to_be_bytes(), self.counts.seals.to_be_bytes()].concat();
-        if payload != expected {
-            return Err(malformed("it does not hold as many events and seals as it says"));
-        }
-        match self.input.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(malformed("something follows its end")),
-            Err(error) => Err(SourceError::Read(error)),
-        }
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), SourceError> {
-        self.input.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => malformed("it ends before its end frame"),
-            _ => SourceError::Read(error),
-        })?;
-        self.position += buffer.len() as u64;
-        Ok(())
     }
 }
 
@@ -107,7 +81,7 @@ impl<R: Read> Iterator for ExportReader<R> {
     }
 }
 
-pub(super) fn event_item(payload: Bytes) -> Result<Item, SourceError> {
+pub(crate) fn event_item(payload: Bytes) -> Result<Item, SourceError> {
     let short = || malformed("an event's frame does not fit its parts");
     let length = payload.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize).ok_or_else(short)?;
     let after = 4_usize.checked_add(length).filter(|after| *after < payload.len()).ok_or_else(short)?;

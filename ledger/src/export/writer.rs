@@ -41,6 +41,18 @@ pub struct Counts {
     pub seals: u64,
 }
 
+impl Counts {
+    /// The payload of the end frame.
+    pub(crate) fn render(self) -> [u8; 16] {
+        (u128::from(self.events) << 64 | u128::from(self.seals)).to_be_bytes()
+    }
+
+    /// Whether the payload of an end frame says these.
+    pub(crate) fn are_said_by(self, payload: &[u8]) -> bool {
+        payload == self.render()
+    }
+}
+
 /// Writes an export, frame by frame.
 pub struct ExportWriter<W: Write> {
     out: W,
@@ -62,12 +74,7 @@ impl<W: Write> ExportWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn event(&mut self, header: &[u8], body: Option<&[u8]>) -> io::Result<()> {
-        let length = 4 + header.len() + 1 + body.map_or(0, <[u8]>::len);
-        self.frame(EVENT, length)?;
-        self.out.write_all(&length_bytes(header.len())?)?;
-        self.out.write_all(header)?;
-        self.out.write_all(&[if body.is_some() { WITH_BODY } else { WITHHELD }])?;
-        self.out.write_all(body.unwrap_or_default())?;
+        write_event(&mut self.out, header, body)?;
         self.counts.events += 1;
         Ok(())
     }
@@ -77,8 +84,7 @@ impl<W: Write> ExportWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn seal(&mut self, seal: &[u8]) -> io::Result<()> {
-        self.frame(SEAL, seal.len())?;
-        self.out.write_all(seal)?;
+        write_frame(&mut self.out, SEAL, seal)?;
         self.counts.seals += 1;
         Ok(())
     }
@@ -88,17 +94,30 @@ impl<W: Write> ExportWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn finish(mut self) -> io::Result<(W, Counts)> {
-        self.frame(END, 16)?;
-        self.out.write_all(&self.counts.events.to_be_bytes())?;
-        self.out.write_all(&self.counts.seals.to_be_bytes())?;
+        write_frame(&mut self.out, END, &self.counts.render())?;
         self.out.flush()?;
         Ok((self.out, self.counts))
     }
+}
 
-    fn frame(&mut self, kind: u8, length: usize) -> io::Result<()> {
-        let [a, b, c, d] = length_bytes(length)?;
-        self.out.write_all(&[kind, a, b, c, d])
-    }
+/// Writes an event's frame; without a body it is withheld.
+pub(crate) fn write_event(out: &mut impl Write, header: &[u8], body: Option<&[u8]>) -> io::Result<()> {
+    write_head(out, EVENT, 4 + header.len() + 1 + body.map_or(0, <[u8]>::len))?;
+    out.write_all(&length_bytes(header.len())?)?;
+    out.write_all(header)?;
+    out.write_all(&[if body.is_some() { WITH_BODY } else { WITHHELD }])?;
+    out.write_all(body.unwrap_or_default())
+}
+
+/// Writes a frame.
+pub(crate) fn write_frame(out: &mut impl Write, kind: u8, payload: &[u8]) -> io::Result<()> {
+    write_head(out, kind, payload.len())?;
+    out.write_all(payload)
+}
+
+fn write_head(out: &mut impl Write, kind: u8, length: usize) -> io::Result<()> {
+    let [a, b, c, d] = length_bytes(length)?;
+    out.write_all(&[kind, a, b, c, d])
 }
 
 fn length_bytes(length: usize) -> io::Result<[u8; 4]> {

@@ -61,6 +61,15 @@ pub enum StoreError {
         /// Since when and why.
         why: String,
     },
+    /// The second copy could not be written; the log may have what it lacks.
+    #[error(
+        "the archive could not be written, and nothing is acknowledged that only one copy holds: {why}; mend it, then \
+         restart the daemon"
+    )]
+    Archive {
+        /// What its thread said.
+        why: String,
+    },
     /// There is no log in this place.
     #[error("there is no log in {path}; check the data directory's path")]
     NotFound {

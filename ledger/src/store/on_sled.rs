@@ -107,6 +107,50 @@ impl SledStore {
         Ok(Self { db, file, path, size, sealed, stopped: Mutex::new(stopped), last_append: Mutex::default() })
     }
 
+    /// Appends several groups as one write, which one sync makes durable: all or nothing, as
+    /// [`append`](LogStore::append) does with one. Restoring a log writes it so.
+    ///
+    /// # Errors
+    /// As [`append`](LogStore::append).
+    ///
+    /// # Panics
+    /// As [`append`](LogStore::append).
+    pub fn append_all(&self, expected: TreeSize, groups: &[Group<'_>]) -> Result<(), StoreError> {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &*stopped {
+            return Err(StoreError::Stopped { why: why.clone() });
+        }
+        let actual = self.size();
+        if expected != actual {
+            return Err(StoreError::NotHead { expected, actual });
+        }
+        let begun = Instant::now();
+        let mut batch = sled::Batch::default();
+        let mut seq = actual.next();
+        for group in groups {
+            assert!(!group.records.is_empty(), "a group has at least one event");
+            assert!(group.seal.len() <= SEAL_BYTES_MAX, "a seal of {} bytes", group.seal.len());
+            for record in group.records {
+                let bytes = record.encode(seq).map_err(|source| StoreError::Malformed { seq, source })?;
+                batch.insert(&key(EVENT, seq.0), bytes);
+                seq = seq.next();
+            }
+            batch.insert(&key(SEAL, seq.0), group.seal);
+        }
+        // Stands when sled panics: then, too, nobody knows what the disk holds.
+        *stopped = Some("an earlier write was cut short by a fault in the storage".to_owned());
+        match self.write(batch, begun) {
+            Ok(times) => *self.last_append.lock().unwrap_or_else(PoisonError::into_inner) = times,
+            Err(error) => {
+                *stopped = Some(format!("an earlier write failed ({error})"));
+                return Err(error);
+            }
+        }
+        *stopped = None;
+        self.size.store(seq.0, Ordering::Release);
+        Ok(())
+    }
+
     /// Makes a batch durable; `begun` is when it began to be put together.
     fn write(&self, batch: sled::Batch, begun: Instant) -> Result<AppendTimes, StoreError> {
         self.db.apply_batch(batch).map_err(|error| self.engine("append to the log", error))?;
@@ -142,37 +186,7 @@ impl LogStore for SledStore {
     }
 
     fn append(&self, expected: TreeSize, group: &Group<'_>) -> Result<(), StoreError> {
-        assert!(!group.records.is_empty(), "a group has at least one event");
-        assert!(group.seal.len() <= SEAL_BYTES_MAX, "a seal of {} bytes", group.seal.len());
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = &*stopped {
-            return Err(StoreError::Stopped { why: why.clone() });
-        }
-        let actual = self.size();
-        if expected != actual {
-            return Err(StoreError::NotHead { expected, actual });
-        }
-        let begun = Instant::now();
-        let mut batch = sled::Batch::default();
-        let mut seq = actual.next();
-        for record in group.records {
-            let bytes = record.encode(seq).map_err(|source| StoreError::Malformed { seq, source })?;
-            batch.insert(&key(EVENT, seq.0), bytes);
-            seq = seq.next();
-        }
-        batch.insert(&key(SEAL, seq.0), group.seal);
-        // Stands when sled panics: then, too, nobody knows what the disk holds.
-        *stopped = Some("an earlier write was cut short by a fault in the storage".to_owned());
-        match self.write(batch, begun) {
-            Ok(times) => *self.last_append.lock().unwrap_or_else(PoisonError::into_inner) = times,
-            Err(error) => {
-                *stopped = Some(format!("an earlier write failed ({error})"));
-                return Err(error);
-            }
-        }
-        *stopped = None;
-        self.size.store(seq.0, Ordering::Release);
-        Ok(())
+        self.append_all(expected, std::slice::from_ref(group))
     }
 
     fn record(&self, seq: Seq) -> Result<Option<Record>, StoreError> {

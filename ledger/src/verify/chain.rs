@@ -209,7 +209,7 @@ impl<'a> Chain<'a> {
 
     pub(super) fn source_fault(&mut self, fault: &SourceError) {
         let why = match fault {
-            SourceError::Container(_) | SourceError::Read(_) => Why::Container,
+            SourceError::Container(_) | SourceError::Archive(_) | SourceError::Read(_) => Why::Container,
             SourceError::Store(_) => Why::Record,
         };
         self.keep(Finding::new(self.next, why, fault.to_string()));

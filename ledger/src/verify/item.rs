@@ -39,6 +39,9 @@ pub enum SourceError {
     /// The export is not one, or is cut short.
     #[error("the export is damaged: {0}")]
     Container(&'static str),
+    /// A segment of the archive is missing or damaged.
+    #[error("{0}")]
+    Archive(String),
     /// The store holds something that is no record.
     #[error(transparent)]
     Store(#[from] StoreError),
