@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chancery_ledger::archive::{Limits, Mode};
 use chancery_ledger::tree::origin::is_origin;
-use chancery_projections::engine::WAITING_MAX;
+use chancery_projections::engine::{ArchiveConfig, WAITING_MAX};
 use clap::Parser as _;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -114,12 +115,20 @@ options! {
         stop_timeout_secs: u64 = limits::STOP_TIMEOUT_SECS, "CHANCERY_STOP_TIMEOUT_SECS" "SECS";
         /// Keep the client's address and user agent in events, encrypted under a key that can be destroyed
         record_origin: bool = false, "CHANCERY_RECORD_ORIGIN" "BOOL" num_args = 0..=1 default_missing_value = "true";
+        /// When a command is acknowledged: `follow`, once the log is durable, and the archive has it within a second; or `synchronous`, once both are durable
+        archive_mode: ArchiveMode = ArchiveMode::Follow, "CHANCERY_ARCHIVE_MODE" "MODE";
+        /// A segment of the archive is closed, never to be written again, when it has so many bytes
+        archive_segment_bytes: u64 = Limits::default().bytes, "CHANCERY_ARCHIVE_SEGMENT_BYTES" "BYTES";
+        /// A segment of the archive is closed when it was begun so long ago, in seconds
+        archive_segment_secs: u64 = Limits::default().age.as_secs(), "CHANCERY_ARCHIVE_SEGMENT_SECS" "SECS";
         /// How the daemon's own log on standard error looks: `text` or `json`
         log_format: LogFormat = LogFormat::Text, "CHANCERY_LOG_FORMAT" "FORMAT";
         /// What the daemon's own log tells, in the syntax of `tracing`: a level, or a level for each module
         log: String = "info,fjall=warn,lsm_tree=warn".to_owned(), "CHANCERY_LOG" "FILTER";
     }
     without {
+        /// Directory of a second copy of the log, from which all of it can be restored; best on another disk
+        archive_dir: PathBuf = "none: the log is the only copy", "CHANCERY_ARCHIVE_DIR" "DIR";
         /// File that receives the first credentials as JSON, mode 0600, on the first start
         bootstrap_file: PathBuf = "none: the first credentials are printed to standard error", "CHANCERY_BOOTSTRAP_FILE" "FILE";
         /// The log's name, which every seal signs; set on the first start, for good
@@ -131,6 +140,16 @@ options! {
         /// PEM file of the certificate's private key
         tls_key: PathBuf = "none", "CHANCERY_TLS_KEY" "FILE";
     }
+}
+
+/// When a command is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveMode {
+    /// Once the log is durable.
+    Follow,
+    /// Once log and archive are durable.
+    Synchronous,
 }
 
 /// How the daemon's own log looks.
@@ -215,6 +234,21 @@ impl Config {
         if !(1..=100_000).contains(&self.queue_max) {
             return wrong("queue_max", "must be 1 to 100000");
         }
+        if self.archive_mode == ArchiveMode::Synchronous && self.archive_dir.is_none() {
+            return wrong("archive_mode", "is `synchronous`, and `archive_dir` names no archive; set that too");
+        }
+        if self.archive_dir.as_deref().is_some_and(|dir| lies_within(dir, &self.data_dir)) {
+            return wrong(
+                "archive_dir",
+                "lies in the data directory, and what takes that takes both; name another disk's",
+            );
+        }
+        if !(64 * 1024..=1 << 40).contains(&self.archive_segment_bytes) {
+            return wrong("archive_segment_bytes", "must be 65536 to 1099511627776");
+        }
+        if !(1..=366 * 86_400).contains(&self.archive_segment_secs) {
+            return wrong("archive_segment_secs", "must be 1 to 31622400, which is a year");
+        }
         let timeouts = [
             ("header_timeout_secs", self.header_timeout_secs),
             ("body_timeout_secs", self.body_timeout_secs),
@@ -225,6 +259,17 @@ impl Config {
             Some((option, _)) => wrong(option, "must be 1 to 3600"),
             None => Ok(()),
         }
+    }
+
+    /// The archive to keep, if one is.
+    #[must_use]
+    pub fn archive(&self) -> Option<ArchiveConfig> {
+        let limits = Limits { bytes: self.archive_segment_bytes, age: Duration::from_secs(self.archive_segment_secs) };
+        let mode = match self.archive_mode {
+            ArchiveMode::Follow => Mode::Follow,
+            ArchiveMode::Synchronous => Mode::Synchronous,
+        };
+        self.archive_dir.clone().map(|dir| ArchiveConfig { dir, mode, limits })
     }
 
     /// Whether it serves TLS.
@@ -244,6 +289,12 @@ impl Config {
     pub const fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.header_timeout_secs)
     }
+}
+
+/// Whether a directory is another one or lies in it, as far as their paths tell.
+fn lies_within(dir: &Path, other: &Path) -> bool {
+    let resolved = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    matches!((resolved(dir), resolved(other)), (Ok(dir), Ok(other)) if dir.starts_with(&other))
 }
 
 fn read(file: &Path) -> Result<String, ConfigError> {
@@ -279,6 +330,15 @@ struct Shown<'a, T: ?Sized>(&'a T);
 impl fmt::Display for Shown<'_, PathBuf> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.display().fmt(f)
+    }
+}
+
+impl fmt::Display for Shown<'_, ArchiveMode> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            ArchiveMode::Follow => "follow",
+            ArchiveMode::Synchronous => "synchronous",
+        })
     }
 }
 

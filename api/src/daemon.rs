@@ -125,6 +125,7 @@ async fn open(config: &Config, url: &str) -> Result<Arc<Engine>, DaemonError> {
     engine.origin = config.origin.clone();
     engine.passphrase = config.passphrase.clone();
     engine.waiting_max = config.queue_max;
+    engine.archive = config.archive();
     let (file, url) = (config.bootstrap_file.clone(), url.to_owned());
     engine.on_first_start = Some(Box::new(move |first: &FirstStart| match file {
         Some(file) => write_bootstrap_file(&file, first),

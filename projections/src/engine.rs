@@ -1,11 +1,13 @@
 //! The engine: one data directory, opened. Log, keys, views and sequencer, started in order and stopped in order.
 
+mod archived;
 mod stepped;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use chancery_ledger::archive::ArchiveError;
 use chancery_ledger::commit::{CommitError, Committer};
 use chancery_ledger::data_dir::{DataDir, DataDirError};
 use chancery_ledger::ids::TreeSize;
@@ -17,6 +19,8 @@ use chancery_ledger::store::{LogStore, StoreError};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use self::archived::Archived;
+pub use self::archived::{ArchiveConfig, ArchiveStatus};
 pub use self::stepped::Stepped;
 use crate::bootstrap::{self, FirstStart, FoundError};
 use crate::context::{Clock, PooledRandom, Random, SystemClock};
@@ -51,6 +55,8 @@ pub struct EngineConfig {
     pub waiting_max: usize,
     /// Events a view may be behind before deciding waits for it.
     pub lag_events_max: u64,
+    /// A second copy of the log, if one is to be kept.
+    pub archive: Option<ArchiveConfig>,
     /// Called with the credentials of a first start before the commit that makes them good. What it writes down is
     /// there, then, before the ledger is; if it fails, no ledger is founded, and the next start is a first one again.
     pub on_first_start: Option<OnFirstStart>,
@@ -68,6 +74,7 @@ impl EngineConfig {
             random: Box::new(PooledRandom::default()),
             waiting_max: WAITING_MAX,
             lag_events_max: LAG_EVENTS_MAX,
+            archive: None,
             on_first_start: None,
         }
     }
@@ -130,6 +137,35 @@ pub enum OpenError {
         dir: PathBuf,
         /// Events in the signed checkpoint.
         signed: TreeSize,
+    },
+    /// The archive cannot be used, or not with this log.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The log's last run ended without an orderly stop, and its archive may hold what it lacks.
+    #[error(
+        "the archive in {archive} {is}. The log was last run with it, synchronously, and did not stop in order, so it may \
+         hold a sealed commit that the log lacks, and to go on without it could contradict that. Start once with \
+         `--archive-dir {archive}`, which held at least {held} events; if it is lost for good, delete {mark} and start again",
+        archive = archive.display(),
+        mark = mark.display()
+    )]
+    ArchiveExpected {
+        /// The archive.
+        archive: PathBuf,
+        /// How many events it held at least.
+        held: TreeSize,
+        /// What is the matter with it.
+        is: &'static str,
+        /// The file that says so.
+        mark: PathBuf,
+    },
+    /// The file that names the archive cannot be used.
+    #[error("{}, which names the log's archive, cannot be used: {source}", mark.display())]
+    ArchiveMark {
+        /// The file.
+        mark: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// Writing cannot go on from where the log ends.
     #[error(transparent)]
@@ -222,6 +258,7 @@ pub struct Engine {
     workers: Arc<PerView<Worker>>,
     views: Views,
     log: Arc<dyn LogStore>,
+    archived: Archived,
     secrets: Arc<Keystore>,
     keys: Arc<KeyDirectory>,
     clock: Arc<dyn Clock>,
@@ -239,7 +276,9 @@ impl Engine {
     pub fn open(config: EngineConfig) -> Result<(Self, Option<FirstStart>), OpenError> {
         let dir = DataDir::create_or_open(&config.data_dir)?;
         let log = Arc::new(SledStore::open(&dir.log())?);
-        Self::over(config, dir, log)
+        let keys = KeyDirectory::open(&dir.keys(), config.passphrase.clone())?;
+        let (archived, log) = Archived::prepare(config.archive.as_ref(), &dir, log, &keys)?;
+        Self::over(config, dir, log, archived)
     }
 
     /// Opens a data directory, but with this store for a log. Tests and simulations use it.
@@ -248,16 +287,17 @@ impl Engine {
     /// As [`open`](Self::open).
     pub fn open_over(config: EngineConfig, log: Arc<dyn LogStore>) -> Result<(Self, Option<FirstStart>), OpenError> {
         let dir = DataDir::create_or_open(&config.data_dir)?;
-        Self::over(config, dir, log)
+        Self::over(config, dir, log, Archived::Without)
     }
 
     fn over(
-        mut config: EngineConfig, dir: DataDir, log: Arc<dyn LogStore>,
+        mut config: EngineConfig, dir: DataDir, log: Arc<dyn LogStore>, archived: Archived,
     ) -> Result<(Self, Option<FirstStart>), OpenError> {
         let secrets = Keystore::open(&dir.keystore())?;
         let path = dir.last_checkpoint();
         let last = LastCheckpoint::open(&path).map_err(|source| OpenError::LastCheckpoint { path, source })?;
         let (ground, first_start) = Ground::lay(&mut config, &dir, Storage { log, secrets, last_checkpoint: last })?;
+        archived.begin(&ground.log)?;
         let (workers, progress) = start_workers(&ground.stores, &ground.log)?;
         let (log, secrets, keys, origin) =
             (ground.log.clone(), ground.secrets.clone(), ground.keys.clone(), ground.origin.clone());
@@ -266,7 +306,8 @@ impl Engine {
         let workers = parts.workers.clone();
         let (sequencer, threads) = Sequencer::start(parts)?;
         let threads = Mutex::new(Some(threads));
-        let engine = Self { sequencer, threads, workers, views, log, secrets, keys, clock, origin, _dir: dir };
+        let engine =
+            Self { sequencer, threads, workers, views, log, archived, secrets, keys, clock, origin, _dir: dir };
         Ok((engine, first_start))
     }
 
@@ -286,6 +327,12 @@ impl Engine {
     #[must_use]
     pub fn log(&self) -> Arc<dyn LogStore> {
         self.log.clone()
+    }
+
+    /// How the archive stands; `None` without one.
+    #[must_use]
+    pub fn archive(&self) -> Option<ArchiveStatus> {
+        self.archived.status()
     }
 
     /// The data keys, for readers of encrypted fields.
@@ -336,6 +383,7 @@ impl Engine {
         if let Some(threads) = threads {
             self.sequencer.stop(threads);
             self.workers.iter().for_each(|(_, worker)| worker.stop());
+            self.archived.stop();
         }
     }
 }

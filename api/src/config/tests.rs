@@ -27,6 +27,9 @@ fn what_cannot_be_is_refused_by_name() {
     assert!(said(&["--connections-max", "0"]).contains("connections_max"));
     assert!(said(&["--body-timeout-secs", "0"]).contains("body_timeout_secs"));
     assert!(said(&["--origin", "two words"]).contains("origin"));
+    assert!(said(&["--archive-mode", "synchronous"]).contains("archive_dir"));
+    assert!(said(&["--data-dir", "/srv/c", "--archive-dir", "/srv/c/archive"]).contains("data directory"));
+    assert!(said(&["--archive-segment-bytes", "1"]).contains("archive_segment_bytes"));
     assert!(said(&["--listen", "nowhere"]).contains("--listen"));
     assert!(said(&["--config", "/nonexistent/chancery.toml"]).contains("/nonexistent/chancery.toml"));
     let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chancery_ledger::archive::Mode;
 use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
@@ -115,6 +116,20 @@ pub const REBUILD: Operation = Operation {
 pub struct Health {
     /// `live` or `ready`.
     pub status: &'static str,
+    /// How the archive stands, where one is kept. One that follows and fails holds no command back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveHealth>,
+}
+
+/// How the archive does.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ArchiveHealth {
+    /// `follow` or `synchronous`.
+    pub mode: &'static str,
+    /// `following` or `failing`. The daemon's own log says why.
+    pub status: &'static str,
+    /// How many events it has still to take.
+    pub lag: u64,
 }
 
 /// How far a view has read.
@@ -168,7 +183,7 @@ pub struct ViewRebuilt {
 }
 
 async fn live(_: Call) -> Result<Response, Problem> {
-    Ok(response::json(StatusCode::OK, &Health { status: "live" }))
+    Ok(response::json(StatusCode::OK, &Health { status: "live", archive: None }))
 }
 
 async fn ready(call: Call) -> Result<Response, Problem> {
@@ -184,7 +199,15 @@ async fn ready(call: Call) -> Result<Response, Problem> {
         let (reached, wanted) = (handle.store.cursor(), status.durable);
         return Err(chancery_projections::views::Lagging { view, reached, wanted }.into());
     }
-    Ok(response::json(StatusCode::OK, &Health { status: "ready" }))
+    let archive = call.app.engine().archive().map(|archive| ArchiveHealth {
+        mode: match archive.mode {
+            Mode::Follow => "follow",
+            Mode::Synchronous => "synchronous",
+        },
+        status: if archive.failed.is_some() { "failing" } else { "following" },
+        lag: lag(status.durable, archive.size),
+    });
+    Ok(response::json(StatusCode::OK, &Health { status: "ready", archive }))
 }
 
 async fn metrics(call: Call) -> Result<Response, Problem> {
@@ -197,6 +220,7 @@ async fn metrics(call: Call) -> Result<Response, Problem> {
     let views = tokio::task::block_in_place(|| statuses(app, status.durable));
     let standing = Standing {
         log_bytes: app.engine().log().disk_bytes().ok(),
+        archive: app.engine().archive().map(|archive| (lag(status.durable, archive.size), archive.failed.is_some())),
         views: views.iter().map(|view| (view.view, view.lag, view.disk_bytes)).collect(),
         status,
     };

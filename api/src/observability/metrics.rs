@@ -43,6 +43,8 @@ struct Gauges {
     stopped: Gauge,
     events: Gauge<u64, AtomicU64>,
     log_bytes: Gauge<u64, AtomicU64>,
+    archive_lag: Gauge<u64, AtomicU64>,
+    archive_failed: Gauge,
     view_lag: Family<ViewLabels, Gauge<u64, AtomicU64>>,
     view_bytes: Family<ViewLabels, Gauge<u64, AtomicU64>>,
 }
@@ -76,6 +78,8 @@ pub struct Standing {
     pub status: Status,
     /// Bytes of the log on disk, where that could be found out.
     pub log_bytes: Option<u64>,
+    /// Events that the archive lacks, and whether it fails; `None` without one.
+    pub archive: Option<(u64, bool)>,
     /// Each view, the events it lacks, and its bytes on disk.
     pub views: Vec<(&'static str, u64, Option<u64>)>,
 }
@@ -107,6 +111,8 @@ impl Metrics {
                 stopped: Gauge::default(),
                 events: Gauge::default(),
                 log_bytes: Gauge::default(),
+                archive_lag: Gauge::default(),
+                archive_failed: Gauge::default(),
                 view_lag: Family::default(),
                 view_bytes: Family::default(),
             },
@@ -144,6 +150,13 @@ impl Metrics {
         registry.register("writes_stopped", "1 when writes have stopped for good", gauges.stopped.clone());
         registry.register("log_events", "Events in the log", gauges.events.clone());
         registry.register_with_unit("log_size", "The log on disk", Unit::Bytes, gauges.log_bytes.clone());
+        registry.register(
+            "archive_lag_events",
+            "Events that the archive has still to take",
+            gauges.archive_lag.clone(),
+        );
+        let help = "1 when the archive could not be written when last tried";
+        registry.register("archive_failed", help, gauges.archive_failed.clone());
         registry.register("view_lag_events", "Events that a view has still to read", gauges.view_lag.clone());
         registry.register_with_unit("view_size", "A view on disk", Unit::Bytes, gauges.view_bytes.clone());
         Self { registry, ..metrics }
@@ -186,6 +199,9 @@ impl Metrics {
         if let Some(bytes) = standing.log_bytes {
             gauges.log_bytes.set(bytes);
         }
+        let (lag, failed) = standing.archive.unwrap_or_default();
+        gauges.archive_lag.set(lag);
+        gauges.archive_failed.set(failed.into());
         for (view, lag, bytes) in &standing.views {
             gauges.view_lag.get_or_create(&ViewLabels { view }).set(*lag);
             if let Some(bytes) = bytes {

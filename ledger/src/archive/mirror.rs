@@ -2,13 +2,10 @@
 //!
 //! Each group goes to log and archive at once, and both are synced side by side. Readers see a group when both have it.
 //! So the archive can be ahead of the log by one commit after a crash: one that nobody was told of, but that is sealed.
-//! [`super::reconcile()`] gives it to the log at the next start; a mark in the data directory ([`Mark`]) sees to it that
+//! [`super::reconcile()`] gives it to the log at the next start; a mark in the data directory ([`super::mark::Mark`]) sees to it that
 //! no start goes on without the archive that may hold it, because that would seal another commit in its place.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Archive;
 use super::follow::{Standing, Told, catch_up};
-use super::{Archive, ArchiveError};
 use crate::ids::{Seq, TreeSize};
 use crate::store::{AppendTimes, Group, LogStore, Record, Records, Seals, StoreError};
 
@@ -49,33 +46,44 @@ impl std::fmt::Debug for Mirrored {
     }
 }
 
-struct Job {
-    records: Vec<Record>,
-    seal: Bytes,
+enum Job {
+    /// Append a group and sync.
+    Group { records: Vec<Record>, seal: Bytes },
+    /// Append and sync all that the log has and the archive lacks.
+    CatchUp,
 }
 
 impl Mirrored {
-    /// Brings the archive up to the log, then makes one store of both. The archive must have been reconciled with it.
+    /// Makes one store of both. The archive must have been reconciled with the log. One that is behind takes nothing new
+    /// before it was [brought up](Self::bring_up).
     ///
     /// # Errors
-    /// [`ArchiveError`] when the archive cannot be brought up to the log.
-    pub fn start(mut archive: Archive, log: Arc<dyn LogStore>) -> Result<Self, ArchiveError> {
+    /// When the system gives no thread.
+    pub fn start(archive: Archive, log: Arc<dyn LogStore>) -> io::Result<Self> {
         let told = Told::of(&archive);
-        let size = log.size();
-        if size > archive.end().first {
-            tracing::info!(archived = %archive.end().first, log = %size, "bringing the archive up to the log");
-        }
-        catch_up(&mut archive, &*log, &told, || false)?;
+        let size = AtomicU64::new(log.size().0);
         let (jobs, waiting) = sync_channel(1);
         let (finished, done) = sync_channel(1);
-        let telling = told.clone();
-        let dir = archive.dir().to_owned();
-        let run = move || write(archive, &waiting, &finished, &telling);
-        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(run);
-        let thread = thread.map_err(ArchiveError::io("start a thread for", &dir))?;
+        let (telling, source) = (told.clone(), log.clone());
+        let run = move || write(archive, &*source, &waiting, &finished, &telling);
+        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(run)?;
         let lane = Lane { stopped: None, jobs: Some(jobs), done };
         let (lane, thread) = (Mutex::new(lane), Mutex::new(Some(thread)));
-        Ok(Self { log, size: AtomicU64::new(size.0), told, lane, thread })
+        Ok(Self { log, size, told, lane, thread })
+    }
+
+    /// Brings the archive up to the log, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::Archive`].
+    pub fn bring_up(&self) -> Result<(), StoreError> {
+        let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner);
+        let (archived, log) = (self.told.standing().size, self.log.size());
+        if archived < log {
+            tracing::info!(%archived, %log, "bringing the archive up to the log");
+        }
+        lane.hand(Job::CatchUp)?;
+        lane.finish()
     }
 
     /// How the archive stands.
@@ -104,13 +112,34 @@ impl Drop for Mirrored {
     }
 }
 
+impl Lane {
+    fn hand(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or_else(gone)
+    }
+
+    /// Waits for what was handed over.
+    fn finish(&self) -> Result<(), StoreError> {
+        self.done.recv().map_err(|_| gone())?.map_err(|why| StoreError::Archive { why })
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Archive { why: "its thread has ended".to_owned() }
+}
+
 /// The archive's thread: writes and syncs a group at a time.
-fn write(mut archive: Archive, jobs: &Receiver<Job>, done: &SyncSender<Result<(), String>>, told: &Told) {
+fn write(
+    mut archive: Archive, log: &dyn LogStore, jobs: &Receiver<Job>, done: &SyncSender<Result<(), String>>, told: &Told,
+) {
     let mut failed = false;
     loop {
         match jobs.recv_timeout(IDLE) {
-            Ok(Job { records, seal }) => {
-                let written = archive.append(&records, &seal).and_then(|()| archive.sync()).map_err(|e| e.to_string());
+            Ok(job) => {
+                let written = match job {
+                    Job::Group { records, seal } => archive.append(&records, &seal).and_then(|()| archive.sync()),
+                    Job::CatchUp => catch_up(&mut archive, log, told, || false),
+                };
+                let written = written.map_err(|error| error.to_string());
                 told.reached(archive.durable().first);
                 failed = written.is_err();
                 told.failed(written.as_ref().err().cloned());
@@ -147,16 +176,12 @@ impl LogStore for Mirrored {
         if expected != actual {
             return Err(StoreError::NotHead { expected, actual });
         }
-        let job = Job { records: group.records.to_vec(), seal: Bytes::copy_from_slice(group.seal) };
-        let gone = || StoreError::Archive { why: "its thread is gone".to_owned() };
+        let job = Job::Group { records: group.records.to_vec(), seal: Bytes::copy_from_slice(group.seal) };
         // Stands when anything below panics.
         lane.stopped = Some("an earlier write was cut short by a fault".to_owned());
-        let handed = lane.jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
+        let handed = lane.hand(job);
         let logged = self.log.append(expected, group);
-        let archived = match handed.and_then(|()| lane.done.recv().ok()) {
-            None => Err(gone()),
-            Some(done) => done.map_err(|why| StoreError::Archive { why }),
-        };
+        let archived = handed.and_then(|()| lane.finish());
         match logged.and(archived) {
             Ok(()) => {
                 lane.stopped = None;
@@ -241,69 +266,5 @@ impl Iterator for SealsUpToHere<'_> {
             return None;
         }
         Some(Ok((size, seal)))
-    }
-}
-
-/// A file in the data directory that names the archive which may be ahead of the log: written before a log of two copies
-/// takes anything, taken away when it stopped with both equal.
-#[derive(Debug)]
-pub struct Mark {
-    path: PathBuf,
-}
-
-impl Mark {
-    /// The one at a path.
-    #[must_use]
-    pub const fn at(path: PathBuf) -> Self {
-        Self { path }
-    }
-
-    /// Its file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The archive it names, if it is there.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn read(&self) -> io::Result<Option<PathBuf>> {
-        match fs::read(&self.path) {
-            Ok(bytes) => Ok(Some(std::ffi::OsStr::from_bytes(bytes.trim_ascii_end()).into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Makes it name an archive, durably.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, archive: &Path) -> io::Result<()> {
-        let unfinished = self.path.with_extension("new");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(archive.as_os_str().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &self.path)?;
-        self.sync()
-    }
-
-    /// Takes it away, if it is there.
-    ///
-    /// # Errors
-    /// When it cannot be taken away.
-    pub fn clear(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => self.sync(),
-        }
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(dir)?.sync_all()
     }
 }

@@ -10,6 +10,7 @@
 //! [`reconcile()`] holds an archive against the log it belongs to, [`restore::restore_log`] makes a log of one.
 
 pub mod follow;
+pub mod mark;
 pub mod mirror;
 mod reader;
 mod reconcile;
