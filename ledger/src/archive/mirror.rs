@@ -179,20 +179,20 @@ impl LogStore for Mirrored {
         let job = Job::Group { records: group.records.to_vec(), seal: Bytes::copy_from_slice(group.seal) };
         // Stands when anything below panics.
         lane.stopped = Some("an earlier write was cut short by a fault".to_owned());
-        let handed = lane.hand(job);
-        let logged = self.log.append(expected, group);
-        let archived = handed.and_then(|()| lane.finish());
-        match logged.and(archived) {
+        let appended = lane.hand(job).and_then(|()| {
+            let logged = self.log.append(expected, group);
+            // Waited for in any case: what the thread says next must be about the next group.
+            let archived = lane.finish();
+            logged.and(archived)
+        });
+        match &appended {
             Ok(()) => {
                 lane.stopped = None;
                 self.size.fetch_add(group.records.len() as u64, Ordering::AcqRel);
-                Ok(())
             }
-            Err(error) => {
-                lane.stopped = Some(format!("an earlier write failed ({error})"));
-                Err(error)
-            }
+            Err(error) => lane.stopped = Some(format!("an earlier write failed ({error})")),
         }
+        appended
     }
 
     fn record(&self, seq: Seq) -> Result<Option<Record>, StoreError> {

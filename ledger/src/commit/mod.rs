@@ -191,6 +191,12 @@ impl Committer {
         self.key.public()
     }
 
+    /// The log.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> Arc<dyn LogStore> {
+        self.store.clone()
+    }
+
     /// Links, seals and makes durable one group of numbered events. When it returns, the group survives a power cut.
     ///
     /// A [`SigningKeyAdded`] of purpose `seal` must be the group's last event: this group is sealed by the old key,
@@ -267,4 +273,4 @@ pub(crate) fn seal_key(body: &Body) -> Option<&SigningKeyAdded> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,15 +12,15 @@ use crate::store::on_sled::SledStore;
 use crate::store::tests::sled_at;
 use crate::time::Micros;
 
-const ORIGIN: &str = "chancery.test/commit";
+pub(crate) const ORIGIN: &str = "chancery.test/commit";
 
-fn parts(dir: &Path) -> (Arc<dyn LogStore>, KeyDirectory, LastCheckpoint) {
+pub(crate) fn parts(dir: &Path) -> (Arc<dyn LogStore>, KeyDirectory, LastCheckpoint) {
     let log = SledStore::open(&dir.join("log")).unwrap();
     let keys = KeyDirectory::open(&dir.join("keys"), None).unwrap();
     (Arc::new(log), keys, LastCheckpoint::open(&dir.join("last-checkpoint")).unwrap())
 }
 
-fn event(seq: u64, body: Body) -> Event {
+pub(crate) fn event(seq: u64, body: Body) -> Event {
     Event {
         seq: Seq(seq),
         time: Micros(1_000 + i64::try_from(seq).unwrap()),
@@ -35,12 +35,12 @@ fn event(seq: u64, body: Body) -> Event {
     }
 }
 
-fn suspended(seq: u64) -> Event {
+pub(crate) fn suspended(seq: u64) -> Event {
     let agent = AgentId(uuid_v7(7, [u8::try_from(seq % 251).unwrap(); 10]));
     event(seq, AgentSuspended { agent, cause: None, reason: None }.into())
 }
 
-fn commit(committer: &mut Committer, events: impl IntoIterator<Item = Event>) {
+pub(crate) fn commit(committer: &mut Committer, events: impl IntoIterator<Item = Event>) {
     let mut group = Numbered::default();
     for event in events {
         group.push(event).unwrap();
@@ -49,7 +49,7 @@ fn commit(committer: &mut Committer, events: impl IntoIterator<Item = Event>) {
 }
 
 /// A log of genesis and `more` events, whose checkpoint was synced at its end, or never.
-fn log(dir: &Path, more: u64, synced: bool) {
+pub(crate) fn log(dir: &Path, more: u64, synced: bool) {
     let (log, keys, last) = parts(dir);
     let key = keys.create().unwrap();
     let genesis = LedgerCreated {
@@ -72,7 +72,7 @@ fn log(dir: &Path, more: u64, synced: bool) {
     }
 }
 
-fn open(dir: &Path) -> Result<Committer, OpenError> {
+pub(crate) fn open(dir: &Path) -> Result<Committer, OpenError> {
     let (log, keys, last) = parts(dir);
     Committer::open(log, keys, last)
 }
