@@ -22,7 +22,9 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::auth::refusals::{self, Note};
 use crate::config::{Config, ConfigError};
+use crate::notify;
 use crate::observability::logging;
+use crate::observability::machine::Machine;
 use crate::observability::metrics::Metrics;
 use crate::server::Server;
 use crate::tls::{self, TlsError};
@@ -94,10 +96,11 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let (stop, stopping) = watch::channel(false);
     let (refusals, waiting) = refusals::channel();
     let noting = tokio::spawn(note_refusals(engine.clone(), config.record_origin, waiting));
-    let metrics = Metrics::new().with_engine(engine.clone());
+    let metrics = Metrics::new().with_engine(engine.clone()).with_machine(Machine::new(config.data_dir.clone()));
     let app = Arc::new(App::new(engine.clone(), config, metrics, refusals, stopping.clone()));
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
+    notify::tell(notify::State::Ready);
 
     let told = async {
         tokio::select! {
@@ -105,6 +108,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping: requests under way end, then everything is made durable");
+        notify::tell(notify::State::Stopping);
         stop.send_replace(true);
     };
     tokio::join!(server.run(app.clone(), stopping), told);

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod dialect;
 pub mod limits;
 pub mod native;
+pub mod notify;
 pub mod observability;
 pub mod problem;
 pub mod request;

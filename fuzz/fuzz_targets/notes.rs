@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| chancery_fuzz_properties::notes::hold(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    chancery_fuzz_properties::notes::hold(input);
+});

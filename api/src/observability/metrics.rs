@@ -19,6 +19,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::machine::Machine;
+
 /// What the daemon counts and times.
 pub struct Metrics {
     registry: Registry,
@@ -166,6 +168,13 @@ impl Metrics {
     #[must_use]
     pub fn with_engine(mut self, engine: Arc<Engine>) -> Self {
         self.registry.register_collector(Box::new(Timings(engine)));
+        self
+    }
+
+    /// Adds what the daemon takes of its machine, and what is left of it.
+    #[must_use]
+    pub fn with_machine(mut self, machine: Machine) -> Self {
+        self.registry.register_collector(Box::new(machine));
         self
     }
 
