@@ -4,22 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_ledger::event::IDEMPOTENCY_KEY_BYTES_MAX;
-use chancery_ledger::ids::Seq;
+use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::keystore::{Keystore, Secrets};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use chancery_projections::command::Command;
 use chancery_projections::context::Opener;
+use chancery_projections::credential::secret_hash;
 use chancery_projections::engine::Engine;
 use chancery_projections::origin::{self, Origin};
 use chancery_projections::rows::store::ViewSnapshot;
-use chancery_projections::sequencer::{self, Receipt, Sequencer};
+use chancery_projections::sequencer::{self, Pending, Sequencer, SubmitError};
 use chancery_projections::view::Held;
 use chancery_projections::views::{View, Views};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::auth::known::KnownSecrets;
 use crate::auth::refusals::{Attempt, Refusals};
-use crate::auth::{self, Mount, Principal};
+use crate::auth::{self, Holder, Mount, Principal, Refused};
 use crate::config::Config;
 use crate::limits::{STREAMS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
@@ -31,6 +34,7 @@ pub struct App {
     engine: Arc<Engine>,
     config: Config,
     metrics: Metrics,
+    known_secrets: KnownSecrets,
     refusals: Refusals,
     streams: Arc<Semaphore>,
     long_readings: Arc<Semaphore>,
@@ -63,6 +67,7 @@ impl App {
             engine,
             config,
             metrics,
+            known_secrets: KnownSecrets::default(),
             refusals,
             streams,
             long_readings: Arc::new(Semaphore::new(1)),
@@ -137,14 +142,42 @@ impl App {
     /// [`Problem::Unauthenticated`]; [`Problem::Rejected`] when the tenant is suspended; those of reading the view.
     pub async fn principal(&self, request: &Request, mount: Mount) -> Result<Principal, Problem> {
         let secret = auth::presented(request.headers()).ok_or(Problem::Unauthenticated)?;
-        let identity = self.access_view().await?;
-        auth::identify(&identity, secret, mount, self.now())?.map_err(|refused| {
+        let holder = self.holder(secret_hash(secret)).await?;
+        let let_in = holder.map_or(Err(Refused::UNKNOWN), |holder| holder.let_in(mount, self.now()));
+        let_in.map_err(|refused| {
             self.metrics.refusals.inc();
             if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
-                tracing::warn!(peer = %request.peer, why = refused.why.name(), "a refused log-in is not noted: too many wait");
+                let why = refused.why.name();
+                tracing::warn!(request = %request.id, peer = %request.peer, why, "a refused log-in is not noted: too many wait");
             }
             refused.why.problem()
         })
+    }
+
+    /// Whom a secret stands for, reflecting every acknowledged change of that.
+    async fn holder(&self, secret: Hash) -> Result<Option<Holder>, Problem> {
+        let access = self.sequencer().access_acknowledged();
+        match self.known_secrets.get(&secret, access) {
+            Some(holder) => Ok(Some(holder)),
+            // Seldom, so it takes no room in what every request waits in.
+            None => Box::pin(self.find_holder(secret, access)).await,
+        }
+    }
+
+    async fn find_holder(&self, secret: Hash, access: TreeSize) -> Result<Option<Holder>, Problem> {
+        let holder = Holder::find(&self.access_view(access).await?, secret)?;
+        if let Some(holder) = &holder {
+            self.known_secrets.keep(secret, access, holder.clone());
+        }
+        Ok(holder)
+    }
+
+    /// Lets a principal act in a tenant, named by slug or id.
+    ///
+    /// # Errors
+    /// As [`Principal::enter`]; those of reading the view.
+    pub async fn enter(&self, principal: Principal, tenant: &str) -> Result<Principal, Problem> {
+        principal.enter(&self.access_view(self.sequencer().access_acknowledged()).await?, tenant)
     }
 
     /// Whether a principal that was let in before still would be.
@@ -152,7 +185,8 @@ impl App {
     /// # Errors
     /// Those of reading the view.
     pub async fn still_lets_in(&self, principal: &Principal) -> Result<bool, Problem> {
-        Ok(principal.is_still_good(&self.access_view().await?, self.now())?)
+        let identity = self.access_view(self.sequencer().access_acknowledged()).await?;
+        Ok(principal.is_still_good(&identity, self.now())?)
     }
 
     /// What goes with a request's command: `Idempotency-Key`, `If-Match`, its correlation, and, if events are to say
@@ -188,26 +222,18 @@ impl App {
         })
     }
 
-    /// Sends a command and waits until it is durable. The receipt's answer may still be a refusal.
+    /// Sends a command, whose receipt comes when it is durable. The receipt's answer may still be a refusal.
     ///
     /// # Errors
-    /// [`Problem::NotSubmitted`] when it was not taken.
-    pub async fn submit(
-        &self, principal: &Principal, command: impl Into<Command>, options: Options,
-    ) -> Result<Receipt, Problem> {
-        let command = command.into();
+    /// [`SubmitError`] when it was not taken.
+    pub fn submit(&self, principal: &Principal, command: Command, options: Options) -> Result<Pending, SubmitError> {
         self.metrics.count_command(command.name());
-        let pending = self.sequencer().submit(envelope(principal, command, options))?;
-        Ok(pending.await?)
+        self.sequencer().submit(envelope(principal, command, options))
     }
 
-    /// The identity view, as far as it says who is let in: it reflects every acknowledged change of that.
-    ///
-    /// # Errors
-    /// As [`view`](Self::view).
-    pub async fn access_view(&self) -> Result<ViewSnapshot, Problem> {
-        let known = self.sequencer().access_acknowledged();
-        Ok(self.views().read(View::Identity, known, Duration::from_secs(VIEW_PATIENCE_SECS)).await?)
+    /// The identity view, reflecting the change of who is let in with which the log had `access` events.
+    async fn access_view(&self, access: TreeSize) -> Result<ViewSnapshot, Problem> {
+        Ok(self.views().read(View::Identity, access, Duration::from_secs(VIEW_PATIENCE_SECS)).await?)
     }
 
     /// A view that reflects everything its caller may already know.

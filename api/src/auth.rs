@@ -2,11 +2,13 @@
 //!
 //! Out of scope: what a principal may do to which thing (the deciders), and how a dialect words a refusal.
 
+use std::sync::Arc;
+
 use chancery_ledger::actor::{Actor, Method};
 use chancery_ledger::ids::{CredentialId, TenantId};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use chancery_projections::context::Caller;
-use chancery_projections::credential::secret_hash;
 use chancery_projections::identity::state::{
     CREDENTIAL_HASHES, CREDENTIALS, Credential, Standing, TENANT_SLUGS, TENANTS, Tenant,
 };
@@ -18,6 +20,7 @@ use hyper::{HeaderMap, header};
 use crate::limits::CREDENTIAL_BYTES_MAX;
 use crate::problem::Problem;
 
+pub mod known;
 pub mod refusals;
 
 /// A part of the API that credentials are made for.
@@ -40,11 +43,51 @@ impl Mount {
     }
 }
 
+/// Whom a secret stands for, whether or not it lets them in: its credential, and the tenant of that.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    credential: Arc<Credential>,
+    home: Arc<Tenant>,
+}
+
+impl Holder {
+    /// Whom the secret of this hash stands for; `None` when for nobody. The look-up is by a hash of 256 bits, so its
+    /// time tells nothing of the secret.
+    ///
+    /// # Errors
+    /// [`RowsError`] when the view cannot be read.
+    pub fn find(identity: &dyn Rows, secret: Hash) -> Result<Option<Self>, RowsError> {
+        let Some(id) = CREDENTIAL_HASHES.get(identity, secret)? else { return Ok(None) };
+        let Some(credential) = CREDENTIALS.get(identity, id)? else { return Ok(None) };
+        let home = TENANTS.get(identity, credential.tenant)?;
+        Ok(home.map(|home| Self { credential: Arc::new(credential), home: Arc::new(home) }))
+    }
+
+    /// Lets them in at a mount.
+    ///
+    /// # Errors
+    /// [`Refused`] when the secret opens nothing there now.
+    pub fn let_in(self, mount: Mount, now: Micros) -> Result<Principal, Refused> {
+        let Self { credential, home } = &self;
+        let why = if credential.revoked.is_some() {
+            Refusal::Revoked
+        } else if credential.dead(now).is_some() {
+            Refusal::Expired
+        } else if !credential.audience.iter().any(|name| name == mount.name()) {
+            Refusal::Audience
+        } else if home.standing != Standing::Active {
+            Refusal::TenantSuspended
+        } else {
+            return Ok(Principal { holder: self, acting_in: None });
+        };
+        Err(Refused { credential: Some((credential.tenant, credential.credential)), why })
+    }
+}
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    credential: Credential,
-    home: Tenant,
+    holder: Holder,
     acting_in: Option<TenantId>,
 }
 
@@ -52,37 +95,37 @@ impl Principal {
     /// The tenant it acts in.
     #[must_use]
     pub fn tenant(&self) -> TenantId {
-        self.acting_in.unwrap_or(self.home.tenant)
+        self.acting_in.unwrap_or(self.home().tenant)
     }
 
     /// The tenant of its credential.
     #[must_use]
-    pub const fn home(&self) -> &Tenant {
-        &self.home
+    pub fn home(&self) -> &Tenant {
+        &self.holder.home
     }
 
     /// The credential it came with.
     #[must_use]
-    pub const fn credential(&self) -> &Credential {
-        &self.credential
+    pub fn credential(&self) -> &Credential {
+        &self.holder.credential
     }
 
     /// Whether it is one of the root tenant, which administers the others.
     #[must_use]
-    pub const fn is_root(&self) -> bool {
-        self.home.root
+    pub fn is_root(&self) -> bool {
+        self.home().root
     }
 
     /// Whether it sees the ledger's own events: it is of the root tenant, and has not entered another.
     #[must_use]
     pub fn sees_ledger(&self) -> bool {
-        self.home.root && self.acting_in.is_none()
+        self.home().root && self.acting_in.is_none()
     }
 
     /// Whether its credential has a scope, and its tenant may use it.
     #[must_use]
     pub fn holds(&self, scope: Scope) -> bool {
-        (self.home.root || !scope.is_root_only()) && self.credential.scopes.iter().any(|held| held == scope.text())
+        (self.home().root || !scope.is_root_only()) && self.credential().scopes.iter().any(|held| held == scope.text())
     }
 
     /// Insists on a scope.
@@ -99,13 +142,13 @@ impl Principal {
     /// [`Rejection::NotFound`] when there is no such tenant, or the principal may not know.
     pub fn enter(mut self, identity: &dyn Rows, tenant: &str) -> Result<Self, Problem> {
         let by_slug = TENANT_SLUGS.get(identity, tenant)?;
-        let found = by_slug.or_else(|| tenant.parse().ok()).filter(|id| self.home.root || *id == self.home.tenant);
+        let found = by_slug.or_else(|| tenant.parse().ok()).filter(|id| self.home().root || *id == self.home().tenant);
         let found = match found {
             Some(id) => TENANTS.get(identity, id)?,
             None => None,
         };
         let Some(entered) = found else { return Err(Rejection::NotFound { thing: "tenant" }.into()) };
-        self.acting_in = (entered.tenant != self.home.tenant).then_some(entered.tenant);
+        self.acting_in = (entered.tenant != self.home().tenant).then_some(entered.tenant);
         Ok(self)
     }
 
@@ -114,8 +157,8 @@ impl Principal {
     /// # Errors
     /// [`RowsError`] when the view cannot be read.
     pub fn is_still_good(&self, identity: &dyn Rows, now: Micros) -> Result<bool, RowsError> {
-        let credential = CREDENTIALS.get(identity, self.credential.credential)?;
-        let home = TENANTS.get(identity, self.home.tenant)?;
+        let credential = CREDENTIALS.get(identity, self.credential().credential)?;
+        let home = TENANTS.get(identity, self.home().tenant)?;
         Ok(credential.is_some_and(|credential| credential.dead(now).is_none())
             && home.is_some_and(|home| home.standing == Standing::Active))
     }
@@ -124,11 +167,11 @@ impl Principal {
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller {
-            tenant: self.home.tenant,
+            tenant: self.home().tenant,
             actor: Actor {
-                principal: self.credential.principal.clone(),
+                principal: self.credential().principal.clone(),
                 method: Method::ApiKey,
-                credential: Some(self.credential.credential),
+                credential: Some(self.credential().credential),
                 acting_in: self.acting_in,
             },
         }
@@ -182,6 +225,11 @@ pub struct Refused {
     pub why: Refusal,
 }
 
+impl Refused {
+    /// What stands for nobody.
+    pub const UNKNOWN: Self = Self { credential: None, why: Refusal::Unknown };
+}
+
 /// The credential that a request presents: `Authorization: Bearer …`, or `X-Api-Key: …`, and only one of them.
 #[must_use]
 pub fn presented(headers: &HeaderMap) -> Option<&str> {
@@ -203,38 +251,58 @@ pub fn presented(headers: &HeaderMap) -> Option<&str> {
     (only && (1..=CREDENTIAL_BYTES_MAX).contains(&secret.len())).then_some(secret)
 }
 
-/// Whom a secret lets in at a mount. The look-up is by a hash of 256 bits, so its time tells nothing of the secret.
-///
-/// # Errors
-/// [`RowsError`] when the view cannot be read; within, [`Refused`] when it lets nobody in.
-pub fn identify(
-    identity: &dyn Rows, secret: &str, mount: Mount, now: Micros,
-) -> Result<Result<Principal, Refused>, RowsError> {
-    let unknown = Refused { credential: None, why: Refusal::Unknown };
-    let Some(id) = CREDENTIAL_HASHES.get(identity, secret_hash(secret))? else { return Ok(Err(unknown)) };
-    let Some(credential) = CREDENTIALS.get(identity, id)? else { return Ok(Err(unknown)) };
-    let Some(home) = TENANTS.get(identity, credential.tenant)? else { return Ok(Err(unknown)) };
-    let refused = |why| Ok(Err(Refused { credential: Some((credential.tenant, id)), why }));
-    if credential.revoked.is_some() {
-        return refused(Refusal::Revoked);
-    }
-    if credential.dead(now).is_some() {
-        return refused(Refusal::Expired);
-    }
-    if !credential.audience.iter().any(|name| name == mount.name()) {
-        return refused(Refusal::Audience);
-    }
-    if home.standing != Standing::Active {
-        return refused(Refusal::TenantSuspended);
-    }
-    Ok(Ok(Principal { credential, home, acting_in: None }))
-}
-
 #[cfg(test)]
 mod tests {
+    use chancery_ledger::actor;
+    use chancery_ledger::body::identity::CredentialKind;
+    use chancery_ledger::ids::ThingId as _;
     use hyper::header::HeaderValue;
+    use uuid::Uuid;
 
     use super::*;
+
+    /// Somebody whose secret opens the native mount until the time 100.
+    pub(super) fn holder() -> Holder {
+        let (tenant, credential) = (TenantId::from_uuid(Uuid::max()), CredentialId::from_uuid(Uuid::max()));
+        let credential = Credential {
+            credential,
+            tenant,
+            principal: actor::Principal::Tenant(tenant),
+            kind: CredentialKind::ApiKey,
+            name: None,
+            scopes: Vec::new(),
+            audience: vec![Mount::Native.name().to_owned()],
+            expires: Some(Micros(100)),
+            revoked: None,
+            created: Micros(0),
+        };
+        let home = Tenant {
+            tenant,
+            slug: "acme".to_owned(),
+            name: "Acme".to_owned(),
+            tier: "standard".to_owned(),
+            limits: Default::default(),
+            root: false,
+            standing: Standing::Active,
+            default_organisation: None,
+            created: Micros(0),
+        };
+        Holder { credential: Arc::new(credential), home: Arc::new(home) }
+    }
+
+    #[test]
+    fn a_secret_lets_in_where_and_while_it_is_good() {
+        let why = |holder: Holder, mount, now| holder.let_in(mount, Micros(now)).map_err(|refused| refused.why).err();
+        assert_eq!(why(holder(), Mount::Native, 100), None);
+        assert_eq!(why(holder(), Mount::Native, 101), Some(Refusal::Expired));
+        assert_eq!(why(holder(), Mount::OrgKernel, 100), Some(Refusal::Audience));
+        let mut revoked = holder();
+        Arc::make_mut(&mut revoked.credential).revoked = Some(Micros(50));
+        assert_eq!(why(revoked, Mount::Native, 100), Some(Refusal::Revoked));
+        let mut suspended = holder();
+        Arc::make_mut(&mut suspended.home).standing = Standing::Suspended;
+        assert_eq!(why(suspended, Mount::Native, 100), Some(Refusal::TenantSuspended));
+    }
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         fields.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {

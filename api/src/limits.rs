@@ -38,6 +38,8 @@ pub const VIEW_PATIENCE_SECS: u64 = 10;
 pub const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Longest credential that is looked up, in bytes; the longest real one has 56.
 pub const CREDENTIAL_BYTES_MAX: usize = 256;
+/// Secrets of which it is remembered whom they stand for: about 4 MiB. More than that in turn are looked up each time.
+pub const KNOWN_SECRETS_MAX: usize = 4096;
 /// Most things on one page.
 pub const PAGE_MAX: u32 = 500;
 /// Things on a page when the caller names no number.

@@ -277,16 +277,18 @@ impl Problem {
         }
     }
 
-    /// Tells the operator what the caller is not told.
-    pub fn trace(&self) {
+    /// Tells the operator what the caller is not told, under the id that the caller is told.
+    pub fn trace(&self, request: &RequestId) {
         match self {
             Self::NotSubmitted(SubmitError::Stopped { why } | SubmitError::Unavailable { why }) => {
-                tracing::error!(why, "a command was not taken");
+                tracing::error!(%request, why, "a command was not taken");
             }
-            Self::Unreadable(cause) => tracing::error!(%cause, "what is kept could not be read"),
-            Self::Lagging(lagging) => tracing::warn!(%lagging, "a read gave up waiting"),
-            Self::NotSubmitted(SubmitError::Busy { .. }) | Self::Exhausted { .. } => tracing::warn!(problem = %self),
-            _ => tracing::debug!(problem = %self, code = self.code()),
+            Self::Unreadable(cause) => tracing::error!(%request, %cause, "what is kept could not be read"),
+            Self::Lagging(lagging) => tracing::warn!(%request, %lagging, "a read gave up waiting"),
+            Self::NotSubmitted(SubmitError::Busy { .. }) | Self::Exhausted { .. } => {
+                tracing::warn!(%request, problem = %self);
+            }
+            _ => tracing::debug!(%request, problem = %self, code = self.code()),
         }
     }
 
@@ -299,7 +301,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             code: self.code().to_owned(),
             detail: self.to_string(),
-            request_id: id.as_str().to_owned(),
+            request_id: id.to_string(),
             fields: self.fields(),
         }
     }

@@ -1,13 +1,18 @@
 //! A request on its way through the daemon: its head, its body within bounds, its id.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chancery_ledger::ids::uuid_v7;
 use chancery_ledger::time::Micros;
+use chancery_projections::context::{PooledRandom, Random as _};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, header};
 use uuid::Uuid;
@@ -21,7 +26,7 @@ pub struct Request {
     pub id: RequestId,
     /// Where it comes from.
     pub peer: IpAddr,
-    head: Parts,
+    head: Box<Parts>,
     body: Incoming,
 }
 
@@ -30,7 +35,7 @@ impl Request {
     #[must_use]
     pub fn new(id: RequestId, peer: IpAddr, request: hyper::Request<Incoming>) -> Self {
         let (head, body) = request.into_parts();
-        Self { id, peer, head, body }
+        Self { id, peer, head: Box::new(head), body }
     }
 
     /// Its method.
@@ -149,7 +154,8 @@ pub enum BodyError {
 /// Names a request, in answers, in diagnostics and, as its correlation, in the events it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId {
-    text: String,
+    /// The caller's own text; without one, the correlation is the id.
+    given: Option<Arc<str>>,
     correlation: Uuid,
 }
 
@@ -160,20 +166,33 @@ impl RequestId {
     pub fn of(headers: &HeaderMap, now: Micros) -> Self {
         let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         let correlation = given.and_then(|text| Uuid::try_parse(text).ok()).filter(|id| !id.is_nil());
-        let correlation = correlation.unwrap_or_else(|| made(now));
-        Self { text: given.map_or_else(|| correlation.to_string(), str::to_owned), correlation }
-    }
-
-    /// Its text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
+        Self { given: given.map(Arc::from), correlation: correlation.unwrap_or_else(|| made(now)) }
     }
 
     /// What the events of the request have in common.
     #[must_use]
     pub const fn correlation(&self) -> Uuid {
         self.correlation
+    }
+
+    /// The id as a header field; `None` cannot be, as every id is harmless.
+    #[must_use]
+    pub fn header_value(&self) -> Option<HeaderValue> {
+        match &self.given {
+            Some(given) => HeaderValue::from_str(given).ok(),
+            None => {
+                HeaderValue::from_str(self.correlation.as_hyphenated().encode_lower(&mut Uuid::encode_buffer())).ok()
+            }
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.given {
+            Some(given) => f.write_str(given),
+            None => self.correlation.fmt(f),
+        }
     }
 }
 
@@ -182,17 +201,19 @@ fn is_id(text: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
+thread_local! {
+    static RANDOM: RefCell<PooledRandom> = RefCell::default();
+}
+
 fn made(now: Micros) -> Uuid {
     let mut random = [0; 10];
     // An id without randomness still names the request by its time; nothing secret hangs on it.
-    let _ = getrandom::fill(&mut random);
+    let _ = RANDOM.with_borrow_mut(|source| source.fill(&mut random));
     uuid_v7(now.millis(), random)
 }
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -202,11 +223,16 @@ mod tests {
             headers.insert("x-request-id", HeaderValue::from_str(text).unwrap());
             RequestId::of(&headers, Micros(1_700_000_000_000_000))
         };
-        assert_eq!(id("job-7.a_B").as_str(), "job-7.a_B");
+        assert_eq!(id("job-7.a_B").to_string(), "job-7.a_B");
         for bad in ["", "a b", "a\"b", &"x".repeat(65)] {
-            assert_ne!(id(bad).as_str(), bad);
+            let made = id(bad);
+            assert_eq!(made.to_string(), made.correlation().to_string());
         }
-        let uuid = "01932c07-209c-7c3a-9f1e-5b6d7e8f9a0b";
-        assert_eq!(id(uuid).correlation().to_string(), uuid);
+        let uuid = "01932C07-209c-7c3a-9f1e-5b6d7e8f9a0b";
+        assert_eq!(id(uuid).correlation().to_string(), uuid.to_lowercase());
+        for sent in ["job-7.a_B", "a b", uuid] {
+            assert_eq!(id(sent).header_value().unwrap().len(), id(sent).to_string().len());
+        }
+        assert_eq!(id(uuid).header_value().unwrap(), uuid, "as it was sent");
     }
 }

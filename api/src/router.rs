@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderValue};
 use crate::app::App;
 use crate::auth::Mount;
 use crate::dialect::orgkernel;
-use crate::native::call::Call;
+use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
 use crate::native::{admin, commands, events, export, openapi, proofs, stream, views};
 use crate::problem::Problem;
@@ -94,25 +94,39 @@ pub fn method_label(method: &Method) -> &'static str {
     KNOWN.into_iter().find(|(known, _)| *known == method).map_or("OTHER", |(_, name)| name)
 }
 
-/// Answers a request, and names the route for the metrics.
+/// Answers a request, and names the route for the metrics. What waits in here is small, since every connection has room
+/// for one; what answers a route is as large as it must be, and lies on the heap while it runs.
 pub async fn answer(app: &Arc<App>, request: Request) -> (&'static str, Response) {
     if let Some(rest) = request.path().strip_prefix(orgkernel::PREFIX)
         && (rest.is_empty() || rest.starts_with('/'))
     {
-        return (orgkernel::PREFIX, orgkernel::handle(app, request).await);
+        return (orgkernel::PREFIX, Box::pin(orgkernel::handle(app, request)).await);
     }
     let id = request.id.clone();
-    let (route, answered) = native(app, request).await;
+    let (route, answered) = match find(&request) {
+        Ok(found) => (found.route, native(app, request, found).await),
+        Err((route, problem)) => (route, Err(problem)),
+    };
     let response = answered.unwrap_or_else(|problem| {
-        problem.trace();
+        problem.trace(&id);
         problem.response(&id)
     });
     (route, response)
 }
 
-async fn native(app: &Arc<App>, request: Request) -> (&'static str, Result<Response, Problem>) {
-    let path = request.path().to_owned();
-    let Ok(matched) = ROUTER.at(&path) else { return ("none", Err(Problem::NoRoute)) };
+/// The native operation that a request asks for.
+struct Found {
+    /// The path of its route.
+    route: &'static str,
+    operation: &'static Operation,
+    /// Its parameters, or what is wrong with them, which only who may call it is told.
+    parameters: Result<Parameters, Problem>,
+    is_head: bool,
+}
+
+/// Finds the operation; else the name of the route, for the metrics, and what to answer.
+fn find(request: &Request) -> Result<Found, (&'static str, Problem)> {
+    let matched = ROUTER.at(request.path()).map_err(|_| ("none", Problem::NoRoute))?;
     // HEAD is GET whose body is not sent (RFC 9110 §9.3.2).
     let is_head = request.method() == Method::HEAD;
     let wanted = if is_head { &GET } else { request.method() };
@@ -123,28 +137,20 @@ async fn native(app: &Arc<App>, request: Request) -> (&'static str, Result<Respo
             allow.push("HEAD");
         }
         let route = matched.value.first().map_or("none", |index| ROUTES[*index].1);
-        return (route, Err(Problem::MethodNotAllowed { allow: allow.join(", ") }));
+        return Err((route, Problem::MethodNotAllowed { allow: allow.join(", ") }));
     };
-    let parameters: Vec<(&str, &str)> = matched.params.iter().collect();
-    let mut answered = call(app, request, operation, &parameters).await;
-    if is_head && let Ok(response) = &mut answered {
-        let body = std::mem::replace(response.body_mut(), ResponseBody::Whole(bytes::Bytes::new()));
-        if let ResponseBody::Whole(bytes) = body {
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-        }
-    }
-    (route, answered)
+    let parameters = Parameters::read(request, operation.parameters, &matched.params);
+    Ok(Found { route, operation, parameters, is_head })
 }
 
-async fn call(
-    app: &Arc<App>, request: Request, operation: &'static Operation, path: &[(&str, &str)],
-) -> Result<Response, Problem> {
+async fn native(app: &Arc<App>, request: Request, found: Found) -> Result<Response, Problem> {
+    let Found { operation, parameters, is_head, .. } = found;
     let principal = match operation.access {
         Access::Open => None,
         Access::Credential | Access::Scope(_) => {
             let mut principal = app.principal(&request, Mount::Native).await?;
             if let Some(tenant) = request.header("chancery-tenant")? {
-                principal = principal.enter(&app.access_view().await?, tenant)?;
+                principal = Box::pin(app.enter(principal, tenant)).await?;
             }
             if let Access::Scope(scope) = operation.access {
                 principal.require(scope)?;
@@ -152,8 +158,15 @@ async fn call(
             Some(principal)
         }
     };
-    let call = Call::new(app.clone(), request, principal, operation, path)?;
-    (operation.handler)(call).await
+    let call = Call::new(app.clone(), request, principal, parameters?);
+    let mut answered = (operation.handler)(call).await?;
+    if is_head {
+        let body = std::mem::replace(answered.body_mut(), ResponseBody::Whole(bytes::Bytes::new()));
+        if let ResponseBody::Whole(bytes) = body {
+            answered.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        }
+    }
+    Ok(answered)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -184,7 +184,7 @@ impl Connection {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let (app, peer) = (self.app.clone(), self.peer);
-        let service = service_fn(move |request| Box::pin(answer(app.clone(), peer, request)));
+        let service = service_fn(move |request| answer(app.clone(), peer, request));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.app.config().header_timeout())
@@ -216,7 +216,7 @@ impl Connection {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let (app, peer) = (self.app.clone(), self.peer);
-        let service = service_fn(move |request| Box::pin(answer(app.clone(), peer, request)));
+        let service = service_fn(move |request| answer(app.clone(), peer, request));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(HTTP2_STREAMS_MAX)
@@ -266,24 +266,27 @@ async fn answer(app: Arc<App>, peer: IpAddr, request: hyper::Request<Incoming>) 
     let begun = Instant::now();
     let id = RequestId::of(request.headers(), app.now());
     let method = router::method_label(request.method());
-    let span = tracing::info_span!("request", id = id.as_str(), method, path = request.uri().path());
-    let routed = router::answer(&app, Request::new(id.clone(), peer, request));
-    let (route, mut response) = match unless_panic(routed.instrument(span.clone())).await {
+    // For who follows a command through its trace; what deserves a warning names the request itself.
+    let span = tracing::debug_span!("request", %id, method, path = request.uri().path());
+    let routed = pin!(router::answer(&app, Request::new(id.clone(), peer, request)).instrument(span.clone()));
+    let (route, mut response) = match unless_panic(routed).await {
         Some(answered) => answered,
         None => ("panic", Problem::Internal.response(&id)),
     };
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+    if let Some(value) = id.header_value() {
         response.headers_mut().insert("x-request-id", value);
     }
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     app.metrics().count_request(method, route, status, took);
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(request = %id, route, "a request failed by a defect; what comes before says which");
+    }
     span.in_scope(|| tracing::debug!(route, status, micros = took.as_micros() as u64, "answered"));
     Ok(response)
 }
 
 /// The value of a future; `None` when it panics, which ends this request and no other.
-async fn unless_panic<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+async fn unless_panic<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Some),
         Err(_) => Poll::Ready(None),
@@ -309,8 +312,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_request() {
-        assert_eq!(unless_panic(async { 1 }).await, Some(1));
-        assert_eq!(unless_panic(async { panic!("as this test wants") }).await, None::<()>);
+        assert_eq!(unless_panic(pin!(async { 1 })).await, Some(1));
+        assert_eq!(unless_panic(pin!(async { panic!("as this test wants") })).await, None::<()>);
     }
 
     #[tokio::test]

@@ -255,6 +255,8 @@ const fn lag(size: TreeSize, cursor: TreeSize) -> u64 {
 async fn digest(call: Call) -> Result<Response, Problem> {
     let view = named(&call)?;
     let place = alone(&call.app)?;
+    // Of what its caller may know, not of what it may have reached.
+    call.app.view(view).await?;
     let store = call.app.views().get(view).store.clone();
     let digest = blocking(move || {
         let _place = place;

@@ -56,7 +56,7 @@ type Entry = Result<(Pending, Option<&'static str>), Problem>;
 ///
 /// # Errors
 /// Those of reading the request's head; what is wrong with a line is said in its place.
-pub async fn submit(call: Call) -> Result<Response, Problem> {
+pub fn submit(call: Call) -> Result<Response, Problem> {
     let with_proof = call.flag("proof") == Some(true);
     let options = call.app.options(&call.request)?;
     if options.if_match.is_some() {
@@ -69,7 +69,7 @@ pub async fn submit(call: Call) -> Result<Response, Problem> {
     let (chunks, body) = mpsc::channel(CHUNKS_WAITING);
     let reader = Reader { app: app.clone(), principal, options, entries, index: 0 };
     tokio::spawn(reader.run(call.request.into_body()));
-    tokio::spawn(Writer { app, id, with_proof, chunks, buffer: BytesMut::new() }.run(waiting));
+    tokio::spawn(Writer { app, id, with_proof, chunks, buffer: Vec::new() }.run(waiting));
     Ok(response::stream(MEDIA_TYPE, body))
 }
 
@@ -141,7 +141,7 @@ struct Writer {
     id: RequestId,
     with_proof: bool,
     chunks: mpsc::Sender<Bytes>,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
 }
 
 impl Writer {
@@ -202,24 +202,28 @@ impl Writer {
         let line = match answered {
             Ok(answer) => LineAnswer { index, status: 200, answer: Some(answer), problem: None },
             Err(problem) => {
-                problem.trace();
+                problem.trace(&self.id);
                 let problem = problem.body(&self.id);
                 LineAnswer { index, status: problem.status, answer: None, problem: Some(problem) }
             }
         };
-        match serde_json::to_vec(&line) {
-            Ok(text) => self.buffer.extend_from_slice(&text),
-            Err(error) => {
-                tracing::error!(%error, "an answer cannot be rendered");
-                self.buffer.extend_from_slice(format!("{{\"index\":{index},\"status\":500}}").as_bytes());
-            }
+        let begun = self.buffer.len();
+        if let Err(error) = serde_json::to_writer(&mut self.buffer, &line) {
+            tracing::error!(request = %self.id, %error, "an answer cannot be rendered");
+            self.buffer.truncate(begun);
+            self.buffer.extend_from_slice(format!("{{\"index\":{index},\"status\":500}}").as_bytes());
         }
-        self.buffer.extend_from_slice(b"\n");
+        self.buffer.push(b'\n');
     }
 
     /// Hands over what is gathered; `false` when nobody takes it.
     async fn flush(&mut self) -> bool {
-        self.buffer.is_empty() || self.chunks.send(self.buffer.split().freeze()).await.is_ok()
+        if self.buffer.is_empty() {
+            return true;
+        }
+        // The next chunk will be about as long as this one.
+        let next = Vec::with_capacity(self.buffer.len());
+        self.chunks.send(std::mem::replace(&mut self.buffer, next).into()).await.is_ok()
     }
 }
 

@@ -12,7 +12,7 @@ use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::Order;
 use chancery_projections::view::{Held, Paging};
 
-use super::operation::{Form, Operation, Parameter, Place};
+use super::operation::{Form, Parameter, Place};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::limits::QUERY_BYTES_MAX;
@@ -40,14 +40,9 @@ pub struct Moment {
 
 impl Call {
     /// A call whose access was checked.
-    ///
-    /// # Errors
-    /// [`Problem::Parameter`] and [`Problem::Header`] when a parameter is unknown, stands twice, or is malformed.
-    pub fn new(
-        app: Arc<App>, request: Request, principal: Option<Principal>, operation: &Operation, path: &[(&str, &str)],
-    ) -> Result<Self, Problem> {
-        let parameters = Parameters::read(&request, operation.parameters, path)?;
-        Ok(Self { app, request, principal, parameters })
+    #[must_use]
+    pub const fn new(app: Arc<App>, request: Request, principal: Option<Principal>, parameters: Parameters) -> Self {
+        Self { app, request, principal, parameters }
     }
 
     /// Who asks.
@@ -209,18 +204,24 @@ fn is_plain(number: &str) -> bool {
 
 /// A request's parameters.
 #[derive(Debug)]
-struct Parameters(Vec<(&'static str, String)>);
+pub struct Parameters(Vec<(&'static str, String)>);
 
 impl Parameters {
     fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str())
     }
 
-    fn read(request: &Request, declared: &'static [Parameter], path: &[(&str, &str)]) -> Result<Self, Problem> {
+    /// Reads what an operation declares: from the path as the router took it apart, from header and query.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`] and [`Problem::Header`] when one is unknown, stands twice, or is malformed.
+    pub fn read(
+        request: &Request, declared: &'static [Parameter], path: &matchit::Params<'_, '_>,
+    ) -> Result<Self, Problem> {
         let mut read = Self(Vec::new());
         let at = |place: Place| declared.iter().filter(move |parameter| parameter.place == place);
         for parameter in at(Place::Path) {
-            let text = path.iter().find(|(name, _)| *name == parameter.name).map_or("", |(_, text)| text);
+            let text = path.get(parameter.name).unwrap_or_default();
             read.take(parameter, decode(text, false).unwrap_or_default().into_owned())?;
         }
         for parameter in at(Place::Header) {

@@ -47,16 +47,22 @@ pub fn parse(json: &[u8]) -> Result<Parsed, Problem> {
     let whole = |why: String| Problem::Malformed { path: String::new(), why };
     let text = std::str::from_utf8(json).map_err(|error| whole(format!("it is not UTF-8: {error}")))?;
     check_depth(text).map_err(|why| whole(why.to_owned()))?;
-    let envelope: Envelope<'_> = read(&mut serde_json::Deserializer::from_str(text), "")?;
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| Problem::Malformed {
+        path: place_of_fault(text, |json| Envelope::deserialize(json).map(drop)).unwrap_or_default(),
+        why: error.to_string(),
+    })?;
     let params = envelope.params.map_or("{}", RawValue::get);
-    let mut params = serde_json::Deserializer::from_str(params);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut params, &mut track);
-    match Command::read(&envelope.command, tracked) {
+    match Command::parse(&envelope.command, params) {
         Some(Ok(command)) if command.scope() != Scope::Internal => {
             Ok(Parsed { command, idempotency_key: envelope.idempotency_key, if_match: envelope.if_match })
         }
-        Some(Err(error)) => Err(Problem::Malformed { path: joined("params", &track.path()), why: error.to_string() }),
+        Some(Err(error)) => {
+            let place = place_of_fault(params, |json| {
+                Command::read(&envelope.command, json).map_or(Ok(()), |read| read.map(drop))
+            });
+            let path = place.map_or_else(|| "params".to_owned(), |place| format!("params.{place}"));
+            Err(Problem::Malformed { path, why: error.to_string() })
+        }
         Some(Ok(_)) | None => Err(Problem::Malformed {
             path: "command".to_owned(),
             why: "there is no such command; GET /openapi.json lists them".to_owned(),
@@ -64,26 +70,27 @@ pub fn parse(json: &[u8]) -> Result<Parsed, Problem> {
     }
 }
 
-/// Reads one JSON value of a type, and nothing behind it.
-fn read<'de, T: Deserialize<'de>>(
-    json: &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>, within: &str,
-) -> Result<T, Problem> {
-    let value = serde_path_to_error::deserialize(&mut *json)
-        .map_err(|error| Problem::Malformed { path: joined(within, error.path()), why: error.inner().to_string() })?;
-    json.end().map_err(|error| Problem::Malformed { path: within.to_owned(), why: error.to_string() })?;
-    Ok(value)
-}
+/// A reader of JSON that keeps track of where it is.
+type Tracked<'a, 'b, 'de> =
+    serde_path_to_error::Deserializer<'a, 'b, &'b mut serde_json::Deserializer<serde_json::de::StrRead<'de>>>;
 
-fn joined(within: &str, path: &serde_path_to_error::Path) -> String {
-    match (within, path.iter().next()) {
-        (within, None) => within.to_owned(),
-        ("", Some(_)) => path.to_string(),
-        (within, Some(_)) => format!("{within}.{path}"),
-    }
+/// Where in a text that cannot be read the fault lies: a path into the JSON, `None` for the whole. The text is read a
+/// second time for it, because keeping track of the place costs more than the reading.
+fn place_of_fault<'de>(
+    text: &'de str, read: impl FnOnce(Tracked<'_, '_, 'de>) -> Result<(), serde_json::Error>,
+) -> Option<String> {
+    let (mut json, mut track) = (serde_json::Deserializer::from_str(text), serde_path_to_error::Track::new());
+    read(serde_path_to_error::Deserializer::new(&mut json, &mut track)).err()?;
+    let path = track.path();
+    path.iter().next().map(|_| path.to_string())
 }
 
 /// Refuses JSON that nests deeper than is read anywhere, before any part of it is.
 fn check_depth(text: &str) -> Result<(), &'static str> {
+    // Most texts have not even as many brackets, wherever they stand.
+    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= JSON_DEPTH_MAX {
+        return Ok(());
+    }
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for byte in text.bytes() {
         match byte {

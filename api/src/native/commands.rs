@@ -34,7 +34,7 @@ pub const SUBMIT: Operation = Operation {
 
 async fn submit(mut call: Call) -> Result<Response, Problem> {
     if call.request.content_is(batch::MEDIA_TYPE) {
-        return batch::submit(call).await;
+        return batch::submit(call);
     }
     if !call.request.content_is("application/json") {
         return Err(Problem::MediaType { expected: "application/json or application/x-ndjson" });
@@ -46,7 +46,7 @@ async fn submit(mut call: Call) -> Result<Response, Problem> {
     let command = command::prepared(&call.app, principal, parsed.command)?;
     let shown = command::shown_once(&command);
     let options = call.app.options(&call.request)?;
-    let receipt = call.app.submit(principal, command, options).await?;
+    let receipt = call.app.submit(principal, command, options)?.await?;
     let answer = command::answer(&call.app, receipt, shown, call.flag("proof") == Some(true))?;
     Ok(response::json(StatusCode::OK, &answer))
 }

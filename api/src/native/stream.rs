@@ -23,6 +23,7 @@ use crate::auth::Principal;
 use crate::limits::{HEARTBEAT_SECS, STREAM_CHUNK_EVENTS, STREAM_CHUNKS_WAITING};
 use crate::observability::metrics::Held;
 use crate::problem::Problem;
+use crate::request::RequestId;
 use crate::response::{self, Response};
 
 /// The media type of Server-Sent Events.
@@ -81,6 +82,7 @@ pub async fn open(call: Call) -> Result<Response, Problem> {
     let (chunks, body) = mpsc::channel(STREAM_CHUNKS_WAITING);
     let follower = Follower {
         principal: call.principal()?.clone(),
+        id: call.request.id.clone(),
         durable: call.app.sequencer().subscribe(),
         stopping: call.app.stopping(),
         _held: (place, Held::new(&call.app.metrics().streams)),
@@ -98,6 +100,7 @@ pub async fn open(call: Call) -> Result<Response, Problem> {
 struct Follower {
     app: Arc<App>,
     principal: Principal,
+    id: RequestId,
     selection: Selection,
     next: u64,
     durable: watch::Receiver<TreeSize>,
@@ -125,7 +128,7 @@ impl Follower {
     async fn run(mut self) {
         match self.follow().await {
             Ok(()) | Err(End::Over) => {}
-            Err(End::Failed(problem)) => problem.trace(),
+            Err(End::Failed(problem)) => problem.trace(&self.id),
         }
     }
 

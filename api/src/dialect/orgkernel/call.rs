@@ -62,7 +62,7 @@ impl Call<'_> {
     pub(super) async fn submit(&self, command: impl Into<Command>) -> Result<(Output, bool), Failure> {
         let command = command.into();
         self.principal.require(command.scope())?;
-        let receipt = self.app.submit(&self.principal, command, self.app.options(&self.request)?).await?;
+        let receipt = self.app.submit(&self.principal, command, self.app.options(&self.request)?)?.await?;
         let changed = !receipt.events.is_empty() && !receipt.replayed;
         match receipt.answer {
             Ok(output) => Ok((output, changed)),
@@ -107,7 +107,7 @@ impl Call<'_> {
             return Ok(response::typed(StatusCode::OK, "application/json", text));
         };
         let (sender, pieces) = mpsc::channel(PIECES_WAITING);
-        let app = Arc::clone(self.app);
+        let (app, id) = (Arc::clone(self.app), self.request.id.clone());
         tokio::task::spawn_blocking(move || {
             let reading = held.reading(app.opener(), now);
             while sender.blocking_send(Bytes::from(std::mem::take(&mut text))).is_ok() {
@@ -125,7 +125,7 @@ impl Call<'_> {
                         let _ = sender.blocking_send(Bytes::from(text));
                         return;
                     }
-                    Err(problem) => return problem.trace(),
+                    Err(problem) => return problem.trace(&id),
                 }
             }
         });

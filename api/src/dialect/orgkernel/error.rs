@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::from_wire::fields::{Fault, Part};
 use crate::problem::Problem;
-use crate::request::BodyError;
+use crate::request::{BodyError, RequestId};
 use crate::response::{self, Response};
 
 /// Why a route does not answer with what it is asked for.
@@ -40,13 +40,19 @@ struct Detail<T> {
 }
 
 impl Failure {
+    /// Tells the operator what the caller is not told.
+    pub fn trace(&self, request: &RequestId) {
+        if let Self::Problem(problem) = self {
+            problem.trace(request);
+        }
+    }
+
     /// The answer. `part` is where the route's own fields stand, for what only the decider found wrong with one.
     #[must_use]
     pub fn response(&self, part: Part) -> Response {
         match self {
             Self::Fields(faults) => unprocessable(faults),
             Self::Problem(problem) => {
-                problem.trace();
                 let mut response = of_problem(problem, part);
                 problem.add_headers(response.headers_mut());
                 response

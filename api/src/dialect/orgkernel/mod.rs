@@ -143,14 +143,16 @@ const fn post(path: &'static str, act: Act, native: Native, part: Part) -> Route
 
 /// Answers a request below [`PREFIX`].
 pub async fn handle(app: &Arc<App>, request: Request) -> Response {
+    let id = request.id.clone();
     let path = request.path().strip_prefix(PREFIX).unwrap_or_default();
-    match find(request.method().as_str(), path) {
-        Ok((route, argument)) => {
-            let answered = answer(app, request, route, argument).await;
-            answered.unwrap_or_else(|failure| failure.response(route.part))
-        }
-        Err(problem) => Failure::from(problem).response(Part::Body),
-    }
+    let (part, answered) = match find(request.method().as_str(), path) {
+        Ok((route, argument)) => (route.part, answer(app, request, route, argument).await),
+        Err(problem) => (Part::Body, Err(problem.into())),
+    };
+    answered.unwrap_or_else(|failure| {
+        failure.trace(&id);
+        failure.response(part)
+    })
 }
 
 /// The route of a request, and the text in place of its `{…}`; empty when it has none.

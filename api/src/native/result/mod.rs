@@ -83,7 +83,8 @@ impl ReceiptView {
 
 macro_rules! results {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)*) => {
-        /// The thing as a command left it, under the name of its kind.
+        /// The thing as a command left it, under the name of its kind. Most are absent from each, so none takes room
+        /// in it.
         #[derive(Debug, Default, Serialize, JsonSchema)]
         pub struct CommandResult {
             $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$type>,)*
@@ -93,31 +94,31 @@ macro_rules! results {
 
 results! {
     /// A tenant.
-    tenant: TenantResult,
+    tenant: Box<TenantResult>,
     /// An organisation.
-    organisation: OrganisationResult,
+    organisation: Box<OrganisationResult>,
     /// An agent.
-    agent: AgentResult,
+    agent: Box<AgentResult>,
     /// A certificate.
-    certificate: CertificateResult,
+    certificate: Box<CertificateResult>,
     /// A challenge.
-    challenge: ChallengeResult,
+    challenge: Box<ChallengeResult>,
     /// What an answer to a challenge proved.
-    verdict: VerdictResult,
+    verdict: Box<VerdictResult>,
     /// A credential.
-    credential: CredentialResult,
+    credential: Box<CredentialResult>,
     /// A token.
-    token: TokenResult,
+    token: Box<TokenResult>,
     /// What a scope check found.
-    scope_check: ScopeCheckResult,
+    scope_check: Box<ScopeCheckResult>,
     /// A mission.
-    mission: MissionResult,
+    mission: Box<MissionResult>,
     /// An audit chain.
-    audit_chain: AuditChainResult,
+    audit_chain: Box<AuditChainResult>,
     /// An audit entry.
-    audit_entry: AuditEntryResult,
+    audit_entry: Box<AuditEntryResult>,
     /// The sealing key that was put in place.
-    sealing_key: KeyResult,
+    sealing_key: Box<KeyResult>,
     /// Secrets, by name, shown this once; `null` when the command is a replay.
     shown_once: BTreeMap<&'static str, Option<String>>,
 }
@@ -133,51 +134,53 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
         Output::Tenant { tenant: row, api_key } => CommandResult {
             // Only a new tenant comes with a key; a change of an old one shows nothing.
             shown_once: api_key.is_some().then(|| shown("api_key", api_key)),
-            tenant: Some(tenant(row)),
+            tenant: Some(Box::new(tenant(row))),
             ..none
         },
-        Output::Organisation(row) => CommandResult { organisation: Some(organisation(row)), ..none },
+        Output::Organisation(row) => CommandResult { organisation: Some(Box::new(organisation(row))), ..none },
         Output::Registered(registered) => {
             let pem = registered.private_key_pem;
             CommandResult {
-                agent: Some(agent(registered.agent, opener)?),
-                certificate: registered.certificate.map(certificate),
+                agent: Some(Box::new(agent(registered.agent, opener)?)),
+                certificate: registered.certificate.map(|row| Box::new(certificate(row))),
                 // An agent that brought its key, or has none, has nothing to be shown.
                 shown_once: pem.is_some().then(|| shown("private_key_pem", pem)),
                 ..none
             }
         }
-        Output::Agent(row) => CommandResult { agent: Some(agent(*row, opener)?), ..none },
-        Output::Challenge(row) => CommandResult { challenge: Some(challenge(row)), ..none },
+        Output::Agent(row) => CommandResult { agent: Some(Box::new(agent(*row, opener)?)), ..none },
+        Output::Challenge(row) => CommandResult { challenge: Some(Box::new(challenge(row))), ..none },
         Output::ChallengeAnswered(verdict) => CommandResult {
-            verdict: Some(VerdictResult {
+            verdict: Some(Box::new(VerdictResult {
                 passed: verdict.passed,
                 certificate_valid: verdict.certificate_valid,
                 why: verdict.why,
                 at: verdict.at,
-            }),
+            })),
             ..none
         },
-        Output::ApiKey { credential: row, secret } => {
-            CommandResult { credential: Some(credential(row)), shown_once: Some(shown("api_key", secret)), ..none }
-        }
-        Output::Credential(row) => CommandResult { credential: Some(credential(row)), ..none },
-        Output::Token(row) => CommandResult { token: Some(token(*row, opener)?), ..none },
+        Output::ApiKey { credential: row, secret } => CommandResult {
+            credential: Some(Box::new(credential(row))),
+            shown_once: Some(shown("api_key", secret)),
+            ..none
+        },
+        Output::Credential(row) => CommandResult { credential: Some(Box::new(credential(row))), ..none },
+        Output::Token(row) => CommandResult { token: Some(Box::new(token(*row, opener)?)), ..none },
         Output::ScopeCheck { passed, violations } => {
-            CommandResult { scope_check: Some(ScopeCheckResult { passed, violations }), ..none }
+            CommandResult { scope_check: Some(Box::new(ScopeCheckResult { passed, violations })), ..none }
         }
-        Output::Mission(row) => CommandResult { mission: Some(mission(row, opener)?), ..none },
+        Output::Mission(row) => CommandResult { mission: Some(Box::new(mission(row, opener)?)), ..none },
         Output::AuditChain(row) | Output::AuditChainClosed(row) => {
-            CommandResult { audit_chain: Some(audit_chain(row)), ..none }
+            CommandResult { audit_chain: Some(Box::new(audit_chain(row))), ..none }
         }
-        Output::AuditEntry { entry } => CommandResult { audit_entry: Some(audit_entry(entry)), ..none },
+        Output::AuditEntry { entry } => CommandResult { audit_entry: Some(Box::new(audit_entry(entry))), ..none },
         Output::SigningKey(row) => CommandResult {
-            sealing_key: Some(KeyResult {
+            sealing_key: Some(Box::new(KeyResult {
                 id: row.key,
                 purpose: row.purpose,
                 algorithm: row.algorithm,
                 public: Hex(row.public),
-            }),
+            })),
             ..none
         },
     })
