@@ -7,15 +7,18 @@ mod error;
 pub mod on_sled;
 mod quarantine;
 pub mod record;
+pub mod run;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::iter::Peekable;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use self::error::StoreError;
 pub use self::record::{Record, RecordError};
+pub use self::run::Part;
 use crate::event;
 use crate::ids::{Seq, TreeSize};
 use crate::time::Micros;
@@ -37,6 +40,8 @@ pub struct Group<'a> {
 pub type Records<'a> = Box<dyn Iterator<Item = Result<(Seq, Record), StoreError>> + Send + 'a>;
 /// Seals in order of the sizes they sign. After an error there is no further item.
 pub type Seals<'a> = Box<dyn Iterator<Item = Result<(TreeSize, Bytes), StoreError>> + Send + 'a>;
+/// Events and seals, each seal right after the last event of its commit. After an error there is no further item.
+pub type Parts<'a> = Box<dyn Iterator<Item = Result<Part, StoreError>> + Send + 'a>;
 
 /// What the ledger needs of a store.
 ///
@@ -84,6 +89,12 @@ pub trait LogStore: Send + Sync {
     /// Seals whose size is at least `from`, read as they are asked for, to the end there is when it is reached.
     fn seals(&self, from: TreeSize) -> Seals<'_>;
 
+    /// Events from a position on and the seals among and after them, in order; otherwise as [`records`](Self::records).
+    /// A seal for more events than there are comes last.
+    fn parts(&self, from: Seq) -> Parts<'_> {
+        Box::new(Merged { records: self.records(from), seals: self.seals(from.tree_size()).peekable(), next: from })
+    }
+
     /// Bytes on disk.
     ///
     /// # Errors
@@ -105,6 +116,34 @@ pub struct AppendTimes {
     pub flush: Duration,
     /// Waiting for the disk to say that it has them.
     pub sync: Duration,
+}
+
+/// Events and seals that are kept apart, brought together.
+struct Merged<'a> {
+    records: Records<'a>,
+    seals: Peekable<Seals<'a>>,
+    next: Seq,
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<Part, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next;
+        let due =
+            |seal: &Result<(TreeSize, Bytes), StoreError>| seal.as_ref().map_or(true, |(size, _)| size.0 <= next.0);
+        if let Some(seal) = self.seals.next_if(due) {
+            return Some(seal.map(|(size, bytes)| Part::Seal(size, bytes)));
+        }
+        match self.records.next() {
+            Some(Ok((seq, record))) => {
+                self.next = seq.next();
+                Some(Ok(Part::Event(seq, record)))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => self.seals.next().map(|seal| seal.map(|(size, bytes)| Part::Seal(size, bytes))),
+        }
+    }
 }
 
 /// The tree's nodes, read from the records that completed them.

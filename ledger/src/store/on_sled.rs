@@ -1,6 +1,6 @@
-//! The log on sled 0.34: one tree, two sorts of keys, one atomic batch and one `fdatasync` per group.
+//! The log on sled 0.34: one tree of runs, one atomic write and one `fdatasync` per group.
 //!
-//! Keys: `e` and a sequence number, `s` and a tree size, both big-endian, because sled sorts bytes
+//! A key is the sequence number of a run's first event, big-endian, because sled sorts bytes; the value is the run
 //! (`docs/format.md`, "The log on disk"). sled is known to this module alone.
 
 use std::any::Any;
@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::quarantine::{Quarantine, failed, make_private_dir, sync_dir};
-use super::record::RECORD_BYTES_MAX;
-use super::{AppendTimes, Group, LogStore, Record, Records, SEAL_BYTES_MAX, Seals, StoreError};
+use super::run::{RUN_BYTES_MAX, Run, RunReader};
+use super::{
+    AppendTimes, Group, LogStore, Part, Parts, Record, RecordError, Records, SEAL_BYTES_MAX, Seals, StoreError,
+};
 use crate::ids::{Seq, TreeSize};
 
 /// sled's page cache. The tail of the log, which most readers want, takes far less.
@@ -25,14 +27,13 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Most entries of a leaf before sled splits it (`Node::should_split`).
 const LEAF_ENTRIES_MAX: usize = 17;
-const _: () = assert!(LEAF_ENTRIES_MAX * (RECORD_BYTES_MAX + 64) < SEGMENT_BYTES / 4 - 1024);
-const _: () = assert!(SEAL_BYTES_MAX <= RECORD_BYTES_MAX);
+const _: () = assert!(LEAF_ENTRIES_MAX * (RUN_BYTES_MAX + 64) < SEGMENT_BYTES / 4 - 1024);
+/// The last run is written anew with the next commit while it has no more bytes than this: so commits of one event share
+/// runs, and none costs much more than it did alone.
+const SMALL_BYTES: usize = 2 * 1024;
 
 /// How long opening waits for the lock: the threads of a store just closed in this process hold it for a moment more.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-
-const EVENT: u8 = b'e';
-const SEAL: u8 = b's';
 
 /// The log on sled.
 pub struct SledStore {
@@ -41,11 +42,16 @@ pub struct SledStore {
     file: File,
     path: PathBuf,
     size: AtomicU64,
-    /// The largest size that a seal signs, where a log that is only read has one beyond its events.
-    sealed: TreeSize,
-    /// Why nothing may be appended any more.
-    stopped: Mutex<Option<String>>,
+    writer: Mutex<Writer>,
     last_append: Mutex<AppendTimes>,
+}
+
+/// What only appending needs.
+struct Writer {
+    /// The last run, while it is small.
+    tail: Option<Run>,
+    /// Why nothing may be appended any more.
+    stopped: Option<String>,
 }
 
 impl std::fmt::Debug for SledStore {
@@ -103,8 +109,8 @@ impl SledStore {
     fn of(dir: &Path, db: sled::Db, tail: Tail, stopped: Option<String>) -> Result<Self, StoreError> {
         let path = dir.join("db");
         let file = File::open(&path).map_err(failed("open", &path))?;
-        let (size, sealed) = (AtomicU64::new(tail.events.0), tail.sealed);
-        Ok(Self { db, file, path, size, sealed, stopped: Mutex::new(stopped), last_append: Mutex::default() })
+        let writer = Mutex::new(Writer { tail: tail.run, stopped });
+        Ok(Self { db, file, path, size: AtomicU64::new(tail.events.0), writer, last_append: Mutex::default() })
     }
 
     /// Appends several groups as one write, which one sync makes durable: all or nothing, as
@@ -116,8 +122,8 @@ impl SledStore {
     /// # Panics
     /// As [`append`](LogStore::append).
     pub fn append_all(&self, expected: TreeSize, groups: &[Group<'_>]) -> Result<(), StoreError> {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = &*stopped {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &writer.stopped {
             return Err(StoreError::Stopped { why: why.clone() });
         }
         let actual = self.size();
@@ -125,35 +131,34 @@ impl SledStore {
             return Err(StoreError::NotHead { expected, actual });
         }
         let begun = Instant::now();
-        let mut batch = sled::Batch::default();
-        let mut seq = actual.next();
-        for group in groups {
-            assert!(!group.records.is_empty(), "a group has at least one event");
-            assert!(group.seal.len() <= SEAL_BYTES_MAX, "a seal of {} bytes", group.seal.len());
-            for record in group.records {
-                let bytes = record.encode(seq).map_err(|source| StoreError::Malformed { seq, source })?;
-                batch.insert(&key(EVENT, seq.0), bytes);
-                seq = seq.next();
-            }
-            batch.insert(&key(SEAL, seq.0), group.seal);
-        }
+        let (runs, end) = runs_of(writer.tail.as_ref(), actual, groups)?;
+        let tail = runs.last().filter(|run| run.bytes().len() <= SMALL_BYTES).cloned();
         // Stands when sled panics: then, too, nobody knows what the disk holds.
-        *stopped = Some("an earlier write was cut short by a fault in the storage".to_owned());
-        match self.write(batch, begun) {
+        writer.stopped = Some("an earlier write was cut short by a fault in the storage".to_owned());
+        match self.write(&runs, begun) {
             Ok(times) => *self.last_append.lock().unwrap_or_else(PoisonError::into_inner) = times,
             Err(error) => {
-                *stopped = Some(format!("an earlier write failed ({error})"));
+                writer.stopped = Some(format!("an earlier write failed ({error})"));
                 return Err(error);
             }
         }
-        *stopped = None;
-        self.size.store(seq.0, Ordering::Release);
+        *writer = Writer { tail, stopped: None };
+        self.size.store(end.0, Ordering::Release);
         Ok(())
     }
 
-    /// Makes a batch durable; `begun` is when it began to be put together.
-    fn write(&self, batch: sled::Batch, begun: Instant) -> Result<AppendTimes, StoreError> {
-        self.db.apply_batch(batch).map_err(|error| self.engine("append to the log", error))?;
+    /// Makes runs durable; `begun` is when they began to be put together.
+    fn write(&self, runs: &[Run], begun: Instant) -> Result<AppendTimes, StoreError> {
+        let written = if let [run] = runs {
+            self.db.insert(key(run.first()), run.bytes()).map(drop)
+        } else {
+            let mut batch = sled::Batch::default();
+            for run in runs {
+                batch.insert(&key(run.first()), run.bytes());
+            }
+            self.db.apply_batch(batch)
+        };
+        written.map_err(|error| self.engine("append to the log", error))?;
         let written = Instant::now();
         self.db.flush().map_err(|error| self.engine("write the log out", error))?;
         let flushed = Instant::now();
@@ -169,14 +174,50 @@ impl SledStore {
         }
     }
 
-    fn range(&self, sort: u8, from: u64, to: u64) -> sled::Iter {
-        self.db.range(key(sort, from)..=key(sort, to))
+    /// Reads a stored run.
+    fn open_run(&self, stored: sled::Result<(sled::IVec, sled::IVec)>) -> Result<RunReader, StoreError> {
+        let (key, value) = stored.map_err(|error| self.engine("read events", error))?;
+        let seq = number(&key).map_err(|cause| StoreError::Damaged { path: self.path.clone(), cause })?;
+        // The value is shared, and not copied.
+        RunReader::new(seq, Bytes::from_owner(value)).map_err(|source| StoreError::Malformed { seq, source })
     }
 
-    fn read_seal(&self, stored: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(TreeSize, Bytes), StoreError> {
-        let (key, value) = stored.map_err(|error| self.engine("read a seal", error))?;
-        let size = number(&key).map_err(|cause| StoreError::Damaged { path: self.path.clone(), cause })?;
-        Ok((TreeSize(size), Bytes::copy_from_slice(&value)))
+    /// The run that holds an event, from that event on.
+    fn run_of(&self, seq: Seq) -> Result<RunReader, StoreError> {
+        let missing = StoreError::Missing { seq };
+        let mut run = self.open_run(self.db.range(..=key(seq)).next_back().ok_or(StoreError::Missing { seq })?)?;
+        run.skip_to(seq);
+        if run.at() == seq && !run.is_over() {
+            return Ok(run);
+        }
+        let seq = run.at();
+        Err(run.find_map(Result::err).map_or(missing, |source| StoreError::Malformed { seq, source }))
+    }
+
+    /// The first seal from where a run is read on, if it has one.
+    fn next_seal(run: &mut RunReader) -> Result<Option<(TreeSize, Bytes)>, StoreError> {
+        loop {
+            let seq = run.at();
+            match run.next() {
+                None => return Ok(None),
+                Some(Ok(Part::Event(..))) => {}
+                Some(Ok(Part::Seal(size, seal))) => return Ok(Some((size, seal))),
+                Some(Err(source)) => return Err(StoreError::Malformed { seq, source }),
+            }
+        }
+    }
+
+    fn walk(&self, from: Seq) -> Walk<'_> {
+        Walk {
+            store: self,
+            stored: None,
+            run: None,
+            next: from,
+            end: Seq(0),
+            sealed: TreeSize(0),
+            due: None,
+            failed: false,
+        }
     }
 }
 
@@ -193,18 +234,35 @@ impl LogStore for SledStore {
         if seq >= self.size().next() {
             return Ok(None);
         }
-        let found = self.db.get(key(EVENT, seq.0)).map_err(|error| self.engine("read an event", error))?;
-        decode(seq, &found.ok_or(StoreError::Missing { seq })?).map(Some)
+        match self.run_of(seq)?.next() {
+            Some(Ok(Part::Event(_, record))) => Ok(Some(record)),
+            Some(Err(source)) => Err(StoreError::Malformed { seq, source }),
+            Some(Ok(Part::Seal(..))) | None => Err(StoreError::Missing { seq }),
+        }
     }
 
     fn records(&self, from: Seq) -> Records<'_> {
-        Box::new(RecordIter { store: self, stored: None, next: from, end: from, failed: false })
+        Box::new(self.walk(from).filter_map(|part| match part {
+            Ok(Part::Event(seq, record)) => Some(Ok((seq, record))),
+            Ok(Part::Seal(..)) => None,
+            Err(error) => Some(Err(error)),
+        }))
     }
 
     fn last_seal(&self) -> Result<Option<(TreeSize, Bytes)>, StoreError> {
         let size = self.size();
-        let stored = if size == TreeSize(0) { None } else { self.range(SEAL, 1, size.0).next_back() };
-        stored.map(|stored| self.read_seal(stored)).transpose()
+        let Some(last) = size.last() else { return Ok(None) };
+        for stored in self.db.range(..=key(last)).rev() {
+            let mut run = self.open_run(stored)?;
+            let mut newest = None;
+            while let Some(seal) = Self::next_seal(&mut run)?.filter(|(at, _)| *at <= size) {
+                newest = Some(seal);
+            }
+            if newest.is_some() {
+                return Ok(newest);
+            }
+        }
+        Ok(None)
     }
 
     fn seal_of(&self, seq: Seq) -> Result<Option<(TreeSize, Bytes)>, StoreError> {
@@ -212,12 +270,29 @@ impl LogStore for SledStore {
         if seq >= size.next() {
             return Ok(None);
         }
-        let stored = self.range(SEAL, seq.tree_size().0, size.0).next().ok_or(StoreError::SealMissing { size })?;
-        self.read_seal(stored).map(Some)
+        let mut run = self.run_of(seq)?;
+        if let Some(seal) = Self::next_seal(&mut run)? {
+            return Ok(Some(seal));
+        }
+        let end = run.end();
+        let missing = StoreError::SealMissing { size: end };
+        let Some(last) = end.last().filter(|last| seq < *last && end <= size) else { return Err(missing) };
+        match Self::next_seal(&mut self.run_of(last)?)? {
+            Some((at, seal)) if at == end => Ok(Some((at, seal))),
+            _ => Err(missing),
+        }
     }
 
     fn seals(&self, from: TreeSize) -> Seals<'_> {
-        Box::new(SealIter { store: self, stored: None, next: from, failed: false })
+        Box::new(self.walk(from.last().unwrap_or(Seq(0))).filter_map(move |part| match part {
+            Ok(Part::Seal(size, seal)) if size >= from => Some(Ok((size, seal))),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    fn parts(&self, from: Seq) -> Parts<'_> {
+        Box::new(self.walk(from))
     }
 
     fn disk_bytes(&self) -> Result<u64, StoreError> {
@@ -229,75 +304,193 @@ impl LogStore for SledStore {
     }
 }
 
-/// sled's iterators may not see what is written after they began, so each runs only to the end there was then, and
-/// another takes over from there.
-struct RecordIter<'a> {
+/// The runs that hold groups, the first of them `tail` where that has room, and the size with them.
+fn runs_of(tail: Option<&Run>, size: TreeSize, groups: &[Group<'_>]) -> Result<(Vec<Run>, TreeSize), StoreError> {
+    let mut seq = size.next();
+    let first_bytes = groups.first().and_then(|group| group.records.first()).map_or(0, Record::encoded_len);
+    let tail = tail.filter(|tail| tail.has_room(first_bytes)).cloned();
+    let mut run = tail.unwrap_or_else(|| Run::new(seq));
+    let mut runs = Vec::new();
+    for group in groups {
+        assert!(!group.records.is_empty(), "a group has at least one event");
+        assert!(group.seal.len() <= SEAL_BYTES_MAX, "a seal of {} bytes", group.seal.len());
+        let end = TreeSize(seq.0 + group.records.len() as u64);
+        for record in group.records {
+            if !run.has_room(record.encoded_len()) {
+                runs.push(std::mem::replace(&mut run, Run::new(seq)));
+            }
+            run.push(record, end).map_err(|source| StoreError::Malformed { seq, source })?;
+            seq = seq.next();
+        }
+        run.seal(group.seal);
+    }
+    runs.push(run);
+    Ok((runs, TreeSize(seq.0)))
+}
+
+/// Events and seals in order, run after run.
+///
+/// sled's iterators may not see what is written after they began, and the last run is written anew with events added; so
+/// each iterator runs only to the end there was when it began, and what follows is looked up.
+struct Walk<'a> {
     store: &'a SledStore,
     stored: Option<sled::Iter>,
+    run: Option<RunReader>,
     next: Seq,
+    /// Before which events are known to be durable.
     end: Seq,
+    /// Where the last seal stood.
+    sealed: TreeSize,
+    /// Where, as a run said, the next seal stands.
+    due: Option<TreeSize>,
     failed: bool,
 }
 
-impl Iterator for RecordIter<'_> {
-    type Item = Result<(Seq, Record), StoreError>;
+impl Walk<'_> {
+    /// The next part; `None` at the end there is now.
+    fn step(&mut self) -> Result<Option<Part>, StoreError> {
+        loop {
+            if let Some(run) = self.run.as_mut() {
+                let (seq, end, part) = (run.at(), run.end(), run.next());
+                match part {
+                    Some(Ok(Part::Event(..))) if !self.is_durable(seq) => {
+                        (self.run, self.stored) = (None, None);
+                        return Ok(None);
+                    }
+                    Some(Ok(part)) => {
+                        match &part {
+                            Part::Event(..) => self.next = seq.next(),
+                            Part::Seal(size, _) => self.seal_at(*size)?,
+                        }
+                        return Ok(Some(part));
+                    }
+                    Some(Err(source)) => return Err(StoreError::Malformed { seq, source }),
+                    None => {
+                        self.run = None;
+                        self.leave_run(end)?;
+                    }
+                }
+            }
+            if !self.is_durable(self.next) {
+                self.stored = None;
+                return Ok(None);
+            }
+            self.run = Some(self.next_run()?);
+        }
+    }
+
+    fn is_durable(&mut self, seq: Seq) -> bool {
+        if seq >= self.end {
+            self.end = self.store.size().next();
+        }
+        seq < self.end
+    }
+
+    fn next_run(&mut self) -> Result<RunReader, StoreError> {
+        let (first, last) = (key(self.next), key(Seq(self.end.0.saturating_sub(1))));
+        let stored = self.stored.get_or_insert_with(|| self.store.db.range(first..=last));
+        match stored.next() {
+            Some(Ok((key, value))) if key == first => self.store.open_run(Ok((key, value))),
+            Some(Err(error)) => self.store.open_run(Err(error)),
+            // Written anew since, with events added; or the first run, not read from its beginning; or one is missing.
+            _ => {
+                (self.stored, self.due) = (None, None);
+                self.store.run_of(self.next)
+            }
+        }
+    }
+
+    fn seal_at(&mut self, size: TreeSize) -> Result<(), StoreError> {
+        self.sealed = size;
+        match self.due.take() {
+            Some(due) if due != size => Err(self.wrong_end(due)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds where a run said that its commit ends against where seals stand.
+    fn leave_run(&mut self, end: TreeSize) -> Result<(), StoreError> {
+        if self.sealed == TreeSize(self.next.0) {
+            return if end == self.sealed { Ok(()) } else { Err(self.wrong_end(end)) };
+        }
+        match self.due.replace(end) {
+            Some(due) if due != end => Err(self.wrong_end(end)),
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong_end(&self, end: TreeSize) -> StoreError {
+        let seq = Seq(self.next.0.saturating_sub(1));
+        StoreError::Malformed { seq, source: RecordError::End(end) }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Part, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
         }
-        let seq = self.next;
-        if seq >= self.end {
-            let last = self.store.size().last().filter(|last| seq <= *last)?;
-            self.end = last.next();
-            self.stored = Some(self.store.range(EVENT, seq.0, last.0));
-        }
-        let read = match self.stored.as_mut()?.next() {
-            Some(Ok((found, value))) if found == key(EVENT, seq.0) => decode(seq, &value),
-            Some(Err(error)) => Err(self.store.engine("read an event", error)),
-            Some(Ok(_)) | None => Err(StoreError::Missing { seq }),
-        };
-        self.failed = read.is_err();
-        self.next = seq.next();
-        Some(read.map(|record| (seq, record)))
-    }
-}
-
-/// As [`RecordIter`], over keys that have gaps.
-struct SealIter<'a> {
-    store: &'a SledStore,
-    stored: Option<sled::Iter>,
-    /// Where the iterator after `stored` begins.
-    next: TreeSize,
-    failed: bool,
-}
-
-impl Iterator for SealIter<'_> {
-    type Item = Result<(TreeSize, Bytes), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.failed {
-            if let Some(stored) = self.stored.as_mut().and_then(Iterator::next) {
-                let read = self.store.read_seal(stored);
-                self.failed = read.is_err();
-                return Some(read);
-            }
-            self.stored = None;
-            let end = self.store.size().max(self.store.sealed);
-            if self.next > end {
-                return None;
-            }
-            self.stored = Some(self.store.range(SEAL, self.next.0, end.0));
-            self.next = TreeSize(end.0.saturating_add(1));
-        }
-        None
+        let read = self.step().transpose();
+        self.failed = matches!(read, Some(Err(_)));
+        read
     }
 }
 
 /// Where a log ends.
+#[derive(Default)]
 struct Tail {
     events: TreeSize,
     sealed: TreeSize,
+    /// The last run, if it is small.
+    run: Option<Run>,
+}
+
+impl Tail {
+    fn read(db: &sled::Db) -> sled::Result<Self> {
+        let mut tail = Self::default();
+        // Only a log whose end was lost or altered has no seal in its last run.
+        for (place, stored) in db.iter().rev().enumerate() {
+            let (key, value) = stored?;
+            let first = number(&key).map_err(invalid)?;
+            let end = RunEnd::of(first, &value);
+            if place == 0 {
+                tail.events = TreeSize(end.next.0);
+                let small = end.whole && value.len() <= SMALL_BYTES;
+                tail.run = small.then(|| Run::resume(first, end.next, &value));
+            }
+            if let Some(sealed) = end.sealed {
+                tail.sealed = sealed;
+                break;
+            }
+        }
+        Ok(tail)
+    }
+}
+
+/// How a stored run ends.
+struct RunEnd {
+    /// After its last event. A part that cannot be read is taken for an event, so that whoever reads on finds it.
+    next: Seq,
+    sealed: Option<TreeSize>,
+    whole: bool,
+}
+
+impl RunEnd {
+    fn of(first: Seq, value: &[u8]) -> Self {
+        let mut end = Self { next: Seq(first.0.saturating_add(1)), sealed: None, whole: false };
+        let Ok(mut run) = RunReader::new(first, Bytes::copy_from_slice(value)) else { return end };
+        end.whole = true;
+        while let Some(part) = run.next() {
+            match part {
+                Ok(Part::Event(..)) => end.next = run.at(),
+                Ok(Part::Seal(size, _)) => end.sealed = Some(size),
+                Err(_) => (end.next, end.whole) = (Seq(run.at().0.saturating_add(1)), false),
+            }
+        }
+        end
+    }
 }
 
 /// Why a log did not open.
@@ -328,10 +521,7 @@ fn start(dir: &Path, quarantine: &Quarantine) -> Result<(sled::Db, Tail), Failur
     // sled panics on some damage. What it holds of the log is dropped with the panic.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = config.open()?;
-        let tail = Tail {
-            events: TreeSize(last(&db, EVENT)?.map_or(0, |seq| seq.saturating_add(1))),
-            sealed: TreeSize(last(&db, SEAL)?.unwrap_or(0)),
-        };
+        let tail = Tail::read(&db)?;
         Ok((db, tail))
     }));
     match opened {
@@ -386,25 +576,15 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without saying why")
 }
 
-/// The highest number among the keys of a sort. Never `len()`: sled counts by reading everything.
-fn last(db: &sled::Db, sort: u8) -> sled::Result<Option<u64>> {
-    let found = db.range(key(sort, 0)..=key(sort, u64::MAX)).next_back().transpose()?;
-    let bytes = found.map(|(key, _)| number(&key)).transpose();
-    bytes.map_err(|cause| sled::Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, cause)))
+fn invalid(cause: String) -> sled::Error {
+    sled::Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, cause))
 }
 
-fn key(sort: u8, number: u64) -> [u8; 9] {
-    let mut key = [sort; 9];
-    key[1..].copy_from_slice(&number.to_be_bytes());
-    key
+const fn key(first: Seq) -> [u8; 8] {
+    first.0.to_be_bytes()
 }
 
-fn number(key: &[u8]) -> Result<u64, String> {
-    let bytes = key.get(1..).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u64::from_be_bytes).ok_or_else(|| format!("key {} is none of the log's", hex::encode(key)))
-}
-
-fn decode(seq: Seq, value: &[u8]) -> Result<Record, StoreError> {
-    let bytes = Bytes::copy_from_slice(value);
-    Record::decode(seq, bytes).map_err(|source| StoreError::Malformed { seq, source })
+fn number(key: &[u8]) -> Result<Seq, String> {
+    let bytes = key.try_into().map(u64::from_be_bytes);
+    bytes.map(Seq).map_err(|_| format!("key {} is none of the log's", hex::encode(key)))
 }

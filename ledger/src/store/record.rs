@@ -4,7 +4,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 
 use crate::codec::BODY_BYTES_MAX;
 use crate::event::HeaderError;
-use crate::ids::Seq;
+use crate::ids::{Seq, TreeSize};
 use crate::tree::NodeHash;
 
 /// Longest header a record can hold, in bytes. One of layout 1 takes at most 2,579.
@@ -48,6 +48,15 @@ pub enum RecordError {
         /// Bytes there are.
         found: usize,
     },
+    /// A part of a run is neither an event nor a seal.
+    #[error("a part of kind {0:#04x} is neither an event nor a seal")]
+    Part(u8),
+    /// A seal is longer than seals are, or than the run.
+    #[error("a seal of {0} bytes does not fit")]
+    Seal(usize),
+    /// A run names another end of its commit than the one where the seal is.
+    #[error("its commit is said to end at {0} events, and does not")]
+    End(TreeSize),
 }
 
 /// How many interior nodes the leaf of an event completes.
@@ -56,16 +65,22 @@ const fn nodes_completed(seq: Seq) -> usize {
 }
 
 impl Record {
-    /// Writes the record of the event at `seq`.
+    /// Bytes of its encoding.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        8 + self.header.len() + self.body.len() + self.nodes.len() * NODE_BYTES
+    }
+
+    /// Writes the record of the event at `seq` behind what `out` holds.
     ///
     /// # Errors
-    /// [`RecordError`] when [`decode`](Self::decode) would refuse the bytes: what cannot be read back is never written.
-    pub fn encode(&self, seq: Seq) -> Result<Vec<u8>, RecordError> {
+    /// [`RecordError`] when [`decode_from`](Self::decode_from) would refuse the bytes: what cannot be read back is never
+    /// written. Nothing was added then.
+    pub fn encode_into(&self, seq: Seq, out: &mut Vec<u8>) -> Result<(), RecordError> {
         let header_len = length(self.header.len(), HEADER_BYTES_MAX).ok_or(RecordError::Header(self.header.len()))?;
         let body_len = length(self.body.len(), BODY_BYTES_MAX).ok_or(RecordError::Body(self.body.len()))?;
         check_nodes(seq, self.nodes.len() * NODE_BYTES)?;
-        let len = 8 + self.header.len() + self.body.len() + self.nodes.len() * NODE_BYTES;
-        let mut out = Vec::with_capacity(len);
+        out.reserve(self.encoded_len());
         out.put_u32(header_len);
         out.put_slice(&self.header);
         out.put_u32(body_len);
@@ -73,19 +88,27 @@ impl Record {
         for node in &self.nodes {
             out.put_slice(&node.0);
         }
-        Ok(out)
+        Ok(())
     }
 
-    /// Reads the record of the event at `seq`, strictly: one record has one encoding. Header and body share the bytes.
+    /// Reads the record of the event at `seq` from the front of `bytes`, and leaves what follows it. One record has one
+    /// encoding. Header and body share the bytes.
     ///
     /// # Errors
     /// [`RecordError`] names the part that is not as it must be. What header and body say is not looked at.
-    pub fn decode(seq: Seq, mut bytes: Bytes) -> Result<Self, RecordError> {
-        let header = take(&mut bytes, HEADER_BYTES_MAX, RecordError::Header)?;
-        let body = take(&mut bytes, BODY_BYTES_MAX, RecordError::Body)?;
-        check_nodes(seq, bytes.len())?;
-        let (nodes, _) = bytes.as_chunks::<NODE_BYTES>();
+    pub fn decode_from(seq: Seq, bytes: &mut Bytes) -> Result<Self, RecordError> {
+        let header = take(bytes, HEADER_BYTES_MAX, RecordError::Header)?;
+        let body = take(bytes, BODY_BYTES_MAX, RecordError::Body)?;
+        let nodes = take_nodes(seq, bytes)?;
+        let (nodes, _) = nodes.as_chunks::<NODE_BYTES>();
         Ok(Self { header, body, nodes: nodes.iter().map(|node| NodeHash(*node)).collect() })
+    }
+
+    /// Passes over what [`decode_from`](Self::decode_from) reads.
+    pub(super) fn skip(seq: Seq, bytes: &mut Bytes) -> Result<(), RecordError> {
+        take(bytes, HEADER_BYTES_MAX, RecordError::Header)?;
+        take(bytes, BODY_BYTES_MAX, RecordError::Body)?;
+        take_nodes(seq, bytes).map(drop)
     }
 }
 
@@ -101,6 +124,15 @@ fn take(bytes: &mut Bytes, max: usize, too_long: fn(usize) -> RecordError) -> Re
     Ok(bytes.split_to(len))
 }
 
+fn take_nodes(seq: Seq, bytes: &mut Bytes) -> Result<Bytes, RecordError> {
+    let expected = nodes_completed(seq) * NODE_BYTES;
+    if bytes.len() < expected {
+        Err(RecordError::Nodes { expected, found: bytes.len() })
+    } else {
+        Ok(bytes.split_to(expected))
+    }
+}
+
 fn check_nodes(seq: Seq, found: usize) -> Result<(), RecordError> {
     let expected = nodes_completed(seq) * NODE_BYTES;
     if found == expected { Ok(()) } else { Err(RecordError::Nodes { expected, found }) }
@@ -111,6 +143,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Record {
+        fn encode(&self, seq: Seq) -> Result<Vec<u8>, RecordError> {
+            let mut out = Vec::new();
+            self.encode_into(seq, &mut out)?;
+            assert_eq!(out.len(), self.encoded_len());
+            Ok(out)
+        }
+    }
+
+    /// Reads one record, and tells how many bytes follow it.
+    fn decode(seq: Seq, mut bytes: Bytes) -> Result<(Record, usize), RecordError> {
+        let mut skipped = bytes.clone();
+        let record = Record::decode_from(seq, &mut bytes);
+        let skip = Record::skip(seq, &mut skipped);
+        assert_eq!((skip, skipped), (record.clone().map(drop), bytes.clone()));
+        Ok((record?, bytes.len()))
+    }
 
     fn record(header: &[u8], body: &[u8], nodes: &[u8]) -> Record {
         Record {
@@ -143,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_length_beyond_the_record_is_refused() {
-        let decode = |bytes: &[u8]| Record::decode(Seq(0), Bytes::copy_from_slice(bytes));
+        let decode = |bytes: &[u8]| decode(Seq(0), Bytes::copy_from_slice(bytes)).map(drop);
         assert_eq!(decode(&[0, 0, 0]), Err(RecordError::Short));
         assert_eq!(decode(&[0, 0, 0, 2, 1]), Err(RecordError::Header(2)));
         assert_eq!(decode(&[0, 0, 0, 1, 1, 0, 0]), Err(RecordError::Short));
@@ -160,17 +210,17 @@ mod tests {
             let fills: Vec<u8> = (1..).take(nodes_completed(seq)).collect();
             let record = record(&header, &body, &fills);
             let bytes = Bytes::from(record.encode(seq).unwrap());
-            prop_assert_eq!(Record::decode(seq, bytes.clone()), Ok(record));
-            prop_assert!(Record::decode(seq, bytes.slice(..cut.index(bytes.len()))).is_err());
+            prop_assert_eq!(decode(seq, bytes.clone()), Ok((record.clone(), 0)));
+            prop_assert!(decode(seq, bytes.slice(..cut.index(bytes.len()))).is_err());
             let longer = [&bytes[..], &[0]].concat();
-            prop_assert!(Record::decode(seq, Bytes::from(longer)).is_err());
+            prop_assert_eq!(decode(seq, Bytes::from(longer)), Ok((record, 1)));
         }
 
         #[test]
         fn any_bytes_are_a_record_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200), seq in 0u64..9) {
             let bytes = Bytes::from(bytes);
-            if let Ok(record) = Record::decode(Seq(seq), bytes.clone()) {
-                prop_assert_eq!(record.encode(Seq(seq)).unwrap(), bytes);
+            if let Ok((record, left)) = decode(Seq(seq), bytes.clone()) {
+                prop_assert_eq!(record.encode(Seq(seq)).unwrap(), &bytes[..bytes.len() - left]);
             }
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::on_sled::SledStore;
+use super::run::{FULL_BYTES, Run, RunReader};
 use super::*;
 use crate::codec::BODY_BYTES_MAX;
 use crate::tree::NodeHash;
@@ -65,6 +66,36 @@ pub(crate) fn sled_at(dir: &Path) -> sled::Db {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// Changes what is stored of a log, part by part, behind the store's back: each run is read, its parts are given to
+/// `change`, and what that leaves of it is written.
+pub(crate) fn change_parts(dir: &Path, mut change: impl FnMut(&mut Vec<Part>)) {
+    let db = sled_at(dir);
+    for stored in db.iter() {
+        let (key, value) = stored.unwrap();
+        let first = Seq(u64::from_be_bytes(key.as_ref().try_into().unwrap()));
+        let reader = RunReader::new(first, Bytes::copy_from_slice(&value)).unwrap();
+        let end = reader.end();
+        let mut parts = reader.collect::<Result<Vec<_>, _>>().unwrap();
+        let before = parts.clone();
+        change(&mut parts);
+        if parts == before {
+            continue;
+        }
+        db.remove(&key).unwrap();
+        let Some(Part::Event(first, _)) = parts.first() else { continue };
+        let mut run = Run::new(*first);
+        let end = if let Some(Part::Seal(size, _)) = parts.last() { *size } else { end };
+        for part in &parts {
+            match part {
+                Part::Event(_, record) => run.push(record, end).unwrap(),
+                Part::Seal(_, seal) => run.seal(seal),
+            }
+        }
+        db.insert(first.0.to_be_bytes(), run.bytes()).unwrap();
+    }
+    db.flush().unwrap();
 }
 
 #[test]
@@ -207,27 +238,31 @@ fn reading_makes_no_log_and_writes_to_none() {
 
 #[test]
 fn a_log_whose_end_was_cut_is_not_opened_for_writing() {
-    for cut in [b"e\0\0\0\0\0\0\0\x04", b"s\0\0\0\0\0\0\0\x05"] {
+    for cut in ["the last seal", "the last event", "the last seal and all before it"] {
         let data = tempfile::tempdir().unwrap();
         let store = SledStore::open(&log(&data)).unwrap();
         append(&store, &records(0, 3)).unwrap();
         append(&store, &records(3, 2)).unwrap();
         drop(store);
-        let db = sled_at(&log(&data));
-        db.remove(cut).unwrap().unwrap();
-        drop(db);
+        change_parts(&log(&data), |parts| match cut {
+            "the last seal" => drop(parts.pop()),
+            "the last event" => parts.truncate(parts.len() - 2),
+            _ => parts.retain(|part| matches!(part, Part::Event(..))),
+        });
         let refused = SledStore::open(&log(&data));
         let Err(StoreError::Torn { events, sealed }) = refused else { panic!("{refused:?}") };
-        assert_eq!(
-            (events, sealed),
-            if cut[0] == b'e' { (TreeSize(4), TreeSize(5)) } else { (TreeSize(5), TreeSize(3)) }
-        );
+        let expected = match cut {
+            "the last seal" => (TreeSize(5), TreeSize(3)),
+            "the last event" => (TreeSize(4), TreeSize(3)),
+            _ => (TreeSize(5), TreeSize(0)),
+        };
+        assert_eq!((events, sealed), expected, "{cut}");
         // A verifier can still look.
         let store = SledStore::open_to_read(&log(&data)).unwrap();
         assert_eq!(all(&store), records(0, events.0));
-        assert_eq!(store.last_seal().unwrap().unwrap().0, TreeSize(3));
-        // Also at a seal whose events are gone.
-        assert_eq!(seals(&store, 0), if cut[0] == b'e' { vec![3, 5] } else { vec![3] });
+        let last = store.last_seal().unwrap().map_or(TreeSize(0), |(size, _)| size);
+        assert_eq!(last, sealed, "{cut}");
+        assert_eq!(seals(&store, 0).last().copied().unwrap_or(0), sealed.0);
     }
 }
 
@@ -235,11 +270,14 @@ fn a_log_whose_end_was_cut_is_not_opened_for_writing() {
 fn missing_and_malformed_events_are_named() {
     let data = tempfile::tempdir().unwrap();
     let store = SledStore::open(&log(&data)).unwrap();
-    append(&store, &records(0, 9)).unwrap();
+    // Each of them in a run of its own.
+    for seq in 0..9 {
+        append(&store, &[record(seq, 0, FULL_BYTES)]).unwrap();
+    }
     drop(store);
     let db = sled_at(&log(&data));
-    db.remove(b"e\0\0\0\0\0\0\0\x03").unwrap().unwrap();
-    db.insert(b"e\0\0\0\0\0\0\0\x06", b"no record").unwrap().unwrap();
+    db.remove(3_u64.to_be_bytes()).unwrap().unwrap();
+    db.insert(6_u64.to_be_bytes(), b"no run at all").unwrap().unwrap();
     drop(db);
     let store = SledStore::open(&log(&data)).unwrap();
     assert!(matches!(store.record(Seq(3)), Err(StoreError::Missing { seq: Seq(3) })));
@@ -249,6 +287,56 @@ fn missing_and_malformed_events_are_named() {
     assert!(matches!(read[3], Err(StoreError::Missing { seq: Seq(3) })));
     let read: Vec<_> = store.records(Seq(4)).collect();
     assert!(matches!(read[2], Err(StoreError::Malformed { seq: Seq(6), .. })) && read.len() == 3);
+}
+
+#[test]
+fn an_event_taken_out_of_its_run_is_missed_at_its_end() {
+    let data = tempfile::tempdir().unwrap();
+    let store = SledStore::open(&log(&data)).unwrap();
+    append(&store, &records(0, 9)).unwrap();
+    append(&store, &[record(9, 9, FULL_BYTES)]).unwrap();
+    drop(store);
+    change_parts(&log(&data), |parts| {
+        parts.retain(|part| !matches!(part, Part::Event(Seq(8), _) | Part::Seal(TreeSize(9), _)));
+    });
+    let store = SledStore::open_to_read(&log(&data)).unwrap();
+    assert!(matches!(store.record(Seq(8)), Err(StoreError::Missing { seq: Seq(8) })));
+    assert!(matches!(store.records(Seq(0)).last(), Some(Err(StoreError::Missing { seq: Seq(8) }))));
+    assert!(matches!(store.seal_of(Seq(4)), Err(StoreError::Missing { seq: Seq(8) })));
+}
+
+/// A commit of many runs: its seal is found from each, by what the run says of its end, and a run that says otherwise
+/// is found out.
+#[test]
+fn the_seal_of_a_long_commit_is_where_its_runs_say() {
+    let data = tempfile::tempdir().unwrap();
+    let store = SledStore::open(&log(&data)).unwrap();
+    append(&store, &records(0, 2)).unwrap();
+    append(&store, &records(2, 1_000)).unwrap();
+    append(&store, &records(1_002, 1)).unwrap();
+    for seq in 2..1_002 {
+        assert_eq!(store.seal_of(Seq(seq)).unwrap(), Some((TreeSize(1_002), Bytes::from("seal 1002"))), "{seq}");
+    }
+    assert_eq!(store.seal_of(Seq(1)).unwrap().unwrap().0, TreeSize(2));
+    drop(store);
+    let db = sled_at(&log(&data));
+    let runs: Vec<_> = db.iter().map(Result::unwrap).collect();
+    assert!(runs.len() > 10, "{} runs", runs.len());
+    drop(db);
+    for (key, value) in runs.iter().step_by(7).chain(runs.last()) {
+        let mut changed = value.to_vec();
+        changed[7] ^= 1;
+        let db = sled_at(&log(&data));
+        db.insert(key, changed).unwrap();
+        drop(db);
+        let store = SledStore::open(&log(&data)).unwrap();
+        let broken = store.parts(Seq(0)).find_map(Result::err);
+        assert!(matches!(broken, Some(StoreError::Malformed { source: RecordError::End(_), .. })), "{broken:?}");
+        drop(store);
+        sled_at(&log(&data)).insert(key, value).unwrap();
+    }
+    let store = SledStore::open(&log(&data)).unwrap();
+    assert_eq!(all(&store).len(), 1_003);
 }
 
 #[test]
@@ -289,8 +377,9 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => proptest::collection::vec(prop_oneof![9 => 0usize..2_000, 1 => 30_000usize..BODY_BYTES_MAX], 1..40)
+        3 => proptest::collection::vec(prop_oneof![9 => 0usize..2_000, 1 => 30_000usize..BODY_BYTES_MAX], 1..40)
             .prop_map(Op::Append),
+        3 => proptest::collection::vec(0usize..1_500, 1..3).prop_map(Op::Append),
         1 => (0u64..500).prop_map(Op::AppendElsewhere),
         1 => Just(Op::Reopen),
     ]
@@ -327,10 +416,22 @@ proptest! {
             prop_assert_eq!(store.size(), TreeSize(model.len() as u64));
         }
         prop_assert_eq!(all(&store), model.clone());
+        let mut parts = Vec::new();
+        for (seq, record) in (0..).zip(&model) {
+            parts.push(Part::Event(Seq(seq), record.clone()));
+            if sealed.contains(&(seq + 1)) {
+                parts.push(Part::Seal(TreeSize(seq + 1), format!("seal {}", seq + 1).into()));
+            }
+        }
+        let read: Result<Vec<_>, _> = store.parts(Seq(0)).collect();
+        prop_assert_eq!(read.unwrap(), parts);
         prop_assert_eq!(seals(&store, 0), sealed.clone());
         for seq in 0..model.len() as u64 {
             let (size, _) = store.seal_of(Seq(seq)).unwrap().unwrap();
             prop_assert_eq!(Some(&size.0), sealed.iter().find(|size| **size > seq));
+            prop_assert_eq!(store.record(Seq(seq)).unwrap(), Some(model[seq as usize].clone()));
+            let next = store.parts(Seq(seq)).next().unwrap().unwrap();
+            prop_assert_eq!(next, Part::Event(Seq(seq), model[seq as usize].clone()));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What a verifier reads: events and seals in the order of the log, from a store or an export.
 
-use std::iter::Peekable;
-
 use bytes::Bytes;
 
 use crate::body::ledger::{Algorithm, FORMAT, Purpose};
@@ -10,7 +8,7 @@ use crate::event::{Envelope, HeaderError};
 use crate::ids::{Seq, TreeSize};
 use crate::keys::PublicKey;
 use crate::link::{self, Hash};
-use crate::store::{LogStore, Records, Seals, StoreError};
+use crate::store::{LogStore, Part, Parts, StoreError};
 use crate::tree::seal::{Seal, SealError};
 use crate::tree::{NodeHash, leaf_hash};
 
@@ -49,8 +47,7 @@ pub enum SourceError {
 
 /// Reads a store's events and seals in order.
 pub struct StoreItems<'a> {
-    records: Records<'a>,
-    seals: Peekable<Seals<'a>>,
+    parts: Parts<'a>,
     up_to: TreeSize,
     /// Events read so far, as their positions in the store say.
     read: TreeSize,
@@ -61,21 +58,7 @@ impl<'a> StoreItems<'a> {
     /// Everything up to a size; `TreeSize(u64::MAX)` for all there is.
     #[must_use]
     pub fn new(log: &'a dyn LogStore, up_to: TreeSize) -> Self {
-        Self {
-            records: log.records(Seq(0)),
-            seals: log.seals(TreeSize(0)).peekable(),
-            up_to,
-            read: TreeSize(0),
-            over: false,
-        }
-    }
-
-    fn seal_due(&mut self) -> Option<Result<Item, SourceError>> {
-        let read = self.read;
-        match self.seals.next_if(|seal| seal.as_ref().map_or(true, |(size, _)| *size <= read))? {
-            Ok((_, bytes)) => Some(Ok(Item::Seal(bytes))),
-            Err(error) => Some(Err(error.into())),
-        }
+        Self { parts: log.parts(Seq(0)), up_to, read: TreeSize(0), over: false }
     }
 }
 
@@ -86,29 +69,26 @@ impl Iterator for StoreItems<'_> {
         if self.over {
             return None;
         }
-        if let Some(seal) = self.seal_due() {
-            self.over = seal.is_err();
-            return Some(seal);
-        }
-        if self.read >= self.up_to {
-            return None;
-        }
-        match self.records.next() {
-            Some(Ok((seq, record))) => {
+        let item = match self.parts.next()? {
+            Ok(Part::Event(seq, record)) if seq < self.up_to.next() => {
                 self.read = seq.tree_size();
-                Some(Ok(Item::Event { header: record.header, body: Some(record.body), nodes: Some(record.nodes) }))
+                Ok(Item::Event { header: record.header, body: Some(record.body), nodes: Some(record.nodes) })
             }
-            Some(Err(error)) => {
+            Ok(Part::Event(..)) => {
                 self.over = true;
-                Some(Err(error.into()))
+                return None;
             }
-            None => {
-                // A seal beyond the last event says that events are missing.
+            Ok(Part::Seal(size, bytes)) => {
+                // One beyond the last event says that events are missing; nothing of the log comes after it.
+                self.over = size >= self.up_to || size > self.read;
+                Ok(Item::Seal(bytes))
+            }
+            Err(error) => {
                 self.over = true;
-                let (_, bytes) = self.seals.next()?.ok()?;
-                Some(Ok(Item::Seal(bytes)))
+                Err(error.into())
             }
-        }
+        };
+        Some(item)
     }
 }
 

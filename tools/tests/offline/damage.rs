@@ -1,8 +1,9 @@
 //! Every sort of damage to a data directory, and the event and reason that are named for it.
 
+use chancery_ledger::tree::seal::Seal;
 use serde_json::Value;
 
-use crate::forge::{Forge, event_key, foreign_key, seal_key, sled_of};
+use crate::forge::{Forge, event_key, foreign_key, sled_of};
 use crate::world::{World, chancery};
 
 /// The verdict on a damaged log: not whole, first broken there, for that reason.
@@ -19,7 +20,7 @@ fn first_broken(data: &str, what: &str, seq: u64, reason: &str) {
 
 /// Changes one stored value, has it noticed, and puts it back.
 #[track_caller]
-fn flip(data: &str, key: [u8; 9], place: usize, bit: u8, what: &str, seq: u64, reason: &str) {
+fn flip(data: &str, key: [u8; 8], place: usize, bit: u8, what: &str, seq: u64, reason: &str) {
     let change = || {
         let db = sled_of(data);
         let mut value = db.get(key).unwrap().unwrap().to_vec();
@@ -32,28 +33,34 @@ fn flip(data: &str, key: [u8; 9], place: usize, bit: u8, what: &str, seq: u64, r
     change();
 }
 
-/// Where the parts of a stored event begin: its header, its body, its nodes.
+/// Where the parts of an event begin that has a run of its own: its header, its body, its nodes, the seal after it.
 struct Parts {
     header: usize,
     body: usize,
     nodes: usize,
     end: usize,
+    /// The seal's bytes, if there is one.
+    seal: Vec<u8>,
 }
 
 fn parts(data: &str, seq: u64) -> Parts {
     let value = sled_of(data).get(event_key(seq)).unwrap().unwrap().to_vec();
     let length = |at: usize| u32::from_be_bytes(value[at..at + 4].try_into().unwrap()) as usize;
-    let body = 4 + length(0) + 4;
-    Parts { header: 4, body, nodes: body + length(body - 4), end: value.len() }
+    let header = 8 + 1 + 4;
+    let body = header + length(header - 4) + 4;
+    let nodes = body + length(body - 4);
+    let end = nodes + 32 * seq.trailing_ones() as usize;
+    Parts { header, body, nodes, end, seal: value.get(end + 5..).unwrap_or_default().to_vec() }
 }
 
 #[test]
 fn a_flipped_bit_is_found_by_what_it_breaks() {
     let world = World::new();
     let data = world.data();
+    Forge::spread(&data);
     // In the middle of the first commit, and without nodes of its own, as every even event.
     let even = 4;
-    let Parts { header, body, nodes, end } = parts(&data, even);
+    let Parts { header, body, nodes, end, .. } = parts(&data, even);
     assert_eq!(nodes, end);
     let flip_header = |at, bit, what, seq, reason| flip(&data, event_key(even), header + at, bit, what, seq, reason);
     flip_header(0, 1, "layout", even, "header");
@@ -63,7 +70,9 @@ fn a_flipped_bit_is_found_by_what_it_breaks() {
     flip_header(20, 1, "tenant", even + 1, "link");
     flip_header(40, 1, "prev", even, "link");
     flip_header(70, 1, "body_hash", even, "body");
-    flip(&data, event_key(even), 3, 1, "header's length", even, "record");
+    flip(&data, event_key(even), header - 1, 1, "header's length", even, "header");
+    flip(&data, event_key(even), header - 5, 1, "what sort of part it is", even, "record");
+    flip(&data, event_key(even), 7, 1, "where the commit ends", even + 1, "record");
     flip(&data, event_key(even), body, 1, "first byte of the body", even, "body");
     flip(&data, event_key(even), nodes - 1, 0x80, "last byte of the body", even, "body");
 
@@ -76,7 +85,7 @@ fn a_flipped_bit_is_found_by_what_it_breaks() {
 
     // The last event of a commit is broken by the seal that signs it.
     let last = world.ends.iter().map(|end| end - 1).find(|seq| seq % 2 == 0).unwrap();
-    flip(&data, event_key(last), 4 + 20, 1, "tenant", last, "checkpoint");
+    flip(&data, event_key(last), header + 20, 1, "tenant", last, "checkpoint");
     chancery(&["verify", "--data-dir", &data]).is(0);
 }
 
@@ -84,10 +93,12 @@ fn a_flipped_bit_is_found_by_what_it_breaks() {
 fn a_flipped_bit_of_a_seal_is_found() {
     let world = World::new();
     let data = world.data();
+    Forge::spread(&data);
     let size = world.ends[2];
-    let seal = String::from_utf8(sled_of(&data).get(seal_key(size)).unwrap().unwrap().to_vec()).unwrap();
+    let Parts { end, seal, .. } = parts(&data, size - 1);
+    let seal = String::from_utf8(seal).unwrap();
     let lines: Vec<usize> = seal.match_indices('\n').map(|(at, _)| at + 1).collect();
-    let flip = |at, bit, what, reason| flip(&data, seal_key(size), at, bit, what, size - 1, reason);
+    let flip = |at, bit, what, reason| flip(&data, event_key(size - 1), end + 5 + at, bit, what, size - 1, reason);
     flip(0, 1, "origin", "checkpoint");
     flip(lines[0], 1, "size", "checkpoint");
     flip(lines[1], 1, "root", "checkpoint");
@@ -100,6 +111,7 @@ fn a_flipped_bit_of_a_seal_is_found() {
 fn events_taken_away_and_exchanged_are_found() {
     let world = World::new();
     let data = world.data();
+    Forge::spread(&data);
     for seq in [0, 5, world.suspended] {
         let db = sled_of(&data);
         let taken = db.remove(event_key(seq)).unwrap().unwrap();
@@ -117,7 +129,7 @@ fn events_taken_away_and_exchanged_are_found() {
     first_broken(&data, "exchanged", 4, "gap");
     exchange(4, 6);
     exchange(4, 5);
-    first_broken(&data, "exchanged, with nodes at the wrong one", 4, "record");
+    first_broken(&data, "exchanged, with nodes at the wrong one", 4, "gap");
     exchange(4, 5);
     chancery(&["verify", "--data-dir", &data]).is(0);
 }
@@ -171,19 +183,15 @@ fn a_tail_that_was_cut_off_is_found_where_anything_tells_of_it() {
     )
     .unwrap();
     let (kept, end) = (world.ends[world.ends.len() - 2], world.size());
-    let db = sled_of(&data);
-    for seq in kept..end {
-        db.remove(event_key(seq)).unwrap();
-    }
-    drop(db);
+    let mut forge = Forge::of(&data);
+    forge.events.truncate(usize::try_from(kept).unwrap());
+    forge.write(&data);
     // Its seals are still there.
     first_broken(&data, "events cut off", kept - 1, "checkpoint");
 
-    let db = sled_of(&data);
-    for size in kept + 1..=end {
-        db.remove(seal_key(size)).unwrap();
-    }
-    drop(db);
+    let mut forge = Forge::of(&data);
+    forge.seals.retain(|(_, seal)| Seal::parse(seal).unwrap().checkpoint().size.0 <= kept);
+    forge.write(&data);
     // The checkpoint that the daemon keeps beside the log is still there.
     first_broken(&data, "events and seals cut off", kept, "truncated");
 
@@ -205,7 +213,9 @@ fn a_tail_that_was_cut_off_is_found_where_anything_tells_of_it() {
     first_broken(&shorter, "cut off before the key was rotated", end - 1, "head");
 
     // Without its last seal, what it signed is not signed.
-    sled_of(&data).remove(seal_key(kept)).unwrap();
+    let mut forge = Forge::of(&data);
+    forge.seals.pop();
+    forge.write(&data);
     first_broken(&data, "last seal taken away", world.ends[world.ends.len() - 3], "checkpoint");
 }
 

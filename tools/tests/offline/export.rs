@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::forge::{event_key, sled_of};
+use crate::forge::{Forge, event_key, sled_of};
 use crate::world::{World, chancery};
 
 #[test]
@@ -62,6 +62,7 @@ fn an_export_replaces_nothing_and_leaves_nothing_when_it_fails() {
     fs::create_dir(&dir).unwrap();
     let path = format!("{dir}/log.export");
     let data = world.copy("damaged");
+    Forge::spread(&data);
     sled_of(&data).remove(event_key(9)).unwrap().unwrap();
     chancery(&["export", "--data-dir", &data, "--out", &path]).is(2).complains("was not written");
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);

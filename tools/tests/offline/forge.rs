@@ -10,6 +10,7 @@ use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::keys::SigningKey;
 use chancery_ledger::link::{self, Hash};
 use chancery_ledger::store::on_sled::SledStore;
+use chancery_ledger::store::run::Run;
 use chancery_ledger::store::{LogStore as _, Record};
 use chancery_ledger::tree::seal::{Checkpoint, Seal};
 use chancery_ledger::tree::{Frontier, leaf_hash};
@@ -29,18 +30,9 @@ pub fn sled_of(data: &str) -> sled::Db {
     }
 }
 
-pub fn event_key(seq: u64) -> [u8; 9] {
-    key(b'e', seq)
-}
-
-pub fn seal_key(size: u64) -> [u8; 9] {
-    key(b's', size)
-}
-
-fn key(sort: u8, number: u64) -> [u8; 9] {
-    let mut key = [sort; 9];
-    key[1..].copy_from_slice(&number.to_be_bytes());
-    key
+/// The key under which a forge puts an event.
+pub fn event_key(seq: u64) -> [u8; 8] {
+    seq.to_be_bytes()
 }
 
 /// A key that no ledger has.
@@ -57,6 +49,11 @@ pub struct Forge {
 }
 
 impl Forge {
+    /// Gives each event of a log a run of its own, so that it lies under its own key.
+    pub fn spread(data: &str) {
+        Self::of(data).write(data);
+    }
+
     pub fn of(data: &str) -> Self {
         let log = SledStore::open_to_read(&Path::new(data).join("log")).unwrap();
         let events = log.records(Seq(0)).map(|item| item.unwrap().1);
@@ -114,20 +111,26 @@ impl Forge {
         }
     }
 
-    /// Puts the log in place of the one that a data directory has, with the nodes of its tree.
+    /// Puts the log in place of the one that a data directory has, with the nodes of its tree. Each event has a run of its
+    /// own, with the seal that stands behind it.
     pub fn write(&self, data: &str) {
         let db = sled_of(data);
         for entry in db.iter() {
             db.remove(entry.unwrap().0).unwrap();
         }
         let mut frontier = Frontier::empty();
+        let size = self.events.len() as u64;
+        let mut seals = self.seals.iter().peekable();
         for (seq, (header, body)) in (0..).zip(&self.events) {
             let nodes = frontier.push(leaf_hash(header));
-            let record = Record { header: header.clone(), body: body.clone(), nodes };
-            db.insert(event_key(seq), record.encode(Seq(seq)).unwrap()).unwrap();
-        }
-        for (size, seal) in &self.seals {
-            db.insert(seal_key(*size), seal.as_ref()).unwrap();
+            let mut run = Run::new(Seq(seq));
+            let end = seals.peek().map_or(size, |(at, _)| size.min(*at));
+            run.push(&Record { header: header.clone(), body: body.clone(), nodes }, TreeSize(end)).unwrap();
+            // The last of them stands at the log's end, whatever size it signs.
+            while let Some((_, seal)) = seals.next_if(|(at, _)| size.min(*at) == seq + 1) {
+                run.seal(seal);
+            }
+            db.insert(event_key(seq), run.bytes()).unwrap();
         }
         db.flush().unwrap();
     }
