@@ -35,6 +35,11 @@ struct Problem {
 }
 
 impl Daemon {
+    /// A daemon and a key that no option named.
+    pub fn at(url: &str, api_key: &str) -> Self {
+        Self { url: url.to_owned(), api_key: Some(api_key.to_owned()), tenant: None, ca_cert: None }
+    }
+
     /// Whether a key was given, without which a daemon answers nothing.
     pub const fn has_key(&self) -> bool {
         self.api_key.is_some()

@@ -1,8 +1,10 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
 //! `verify`, `replay`, `inspect` and `export` work offline on a data directory or an export; `submit` and `keys` talk to
-//! a running daemon.
+//! a running daemon; `bench` measures one.
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod client;
 mod export;
 mod inspect;
@@ -48,6 +50,9 @@ enum Command {
     Submit(submit::Arguments),
     /// List, make and revoke API keys; show and rotate the ledger's sealing key.
     Keys(keys::Arguments),
+    /// Measure a daemon on this machine: commands a second, latencies, verifying, replaying, growth.
+    #[cfg(target_os = "linux")]
+    Bench(bench::Arguments),
 }
 
 /// Everything is as it should be.
@@ -90,5 +95,7 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),
+        #[cfg(target_os = "linux")]
+        Command::Bench(arguments) => bench::run(arguments),
     }
 }
