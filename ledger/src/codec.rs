@@ -45,7 +45,9 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError::TooLarge`] above [`BODY_BYTES_MAX`].
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    encode_within(value, BODY_BYTES_MAX)
+    let mut out = Vec::with_capacity(128);
+    encode_after(&mut out, value, BODY_BYTES_MAX)?;
+    Ok(out)
 }
 
 /// Reads what [`encode`] writes, from all of the bytes.
@@ -56,15 +58,15 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     decode_within::<T, BODY_BYTES_MAX>(bytes)
 }
 
-/// Writes the value of a view's row.
+/// Writes the value of a view's row behind what `out` holds.
 ///
 /// # Errors
 /// [`CodecError::TooLarge`] above [`ROW_BYTES_MAX`].
-pub fn encode_row<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    encode_within(value, ROW_BYTES_MAX)
+pub fn encode_row_after<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
+    encode_after(out, value, ROW_BYTES_MAX)
 }
 
-/// Reads what [`encode_row`] writes, from all of the bytes.
+/// Reads what [`encode_row_after`] writes, from all of the bytes.
 ///
 /// # Errors
 /// As [`decode`].
@@ -156,10 +158,12 @@ impl StoredBytes for Vec<u8> {
     }
 }
 
-fn encode_within<T: Serialize>(value: &T, max: usize) -> Result<Vec<u8>, CodecError> {
-    let bytes =
-        bincode::serde::encode_to_vec(value, config::standard()).map_err(|e| CodecError::Encode(e.to_string()))?;
-    if bytes.len() > max { Err(CodecError::TooLarge { bytes: bytes.len(), max }) } else { Ok(bytes) }
+fn encode_after<T: Serialize>(out: &mut Vec<u8>, value: &T, max: usize) -> Result<(), CodecError> {
+    let before = out.len();
+    bincode::serde::encode_into_std_write(value, out, config::standard())
+        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    let bytes = out.len() - before;
+    if bytes > max { Err(CodecError::TooLarge { bytes, max }) } else { Ok(()) }
 }
 
 fn decode_within<T: DeserializeOwned, const MAX: usize>(bytes: &[u8]) -> Result<T, CodecError> {

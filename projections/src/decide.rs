@@ -54,7 +54,7 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
 pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Result<Option<Seq>, RowsError> {
     use chancery_ledger::ids::{AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, TokenId};
 
-    use crate::execution::state::{CHAINS, MISSIONS};
+    use crate::execution::state::{MISSIONS, audit_chain};
     use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, TENANTS};
     use crate::token::state::TOKENS;
 
@@ -79,7 +79,7 @@ pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Res
             MISSIONS.get_versioned(execution, MissionId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
         }
         ThingKind::AuditChain => {
-            CHAINS.get_versioned(execution, AuditChainId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+            audit_chain(execution, AuditChainId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
         }
         _ => None,
     })

@@ -16,7 +16,6 @@ use chancery_ledger::keystore::{Keystore, KeystoreError};
 use chancery_ledger::last_checkpoint::LastCheckpoint;
 use chancery_ledger::store::on_sled::SledStore;
 use chancery_ledger::store::{LogStore, StoreError};
-use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use self::archived::Archived;
@@ -227,13 +226,8 @@ impl Ground {
     }
 
     /// What a sequencer starts with, and what readers read.
-    fn build(
-        self, config: EngineConfig, workers: PerView<Worker>, progress: &PerView<watch::Receiver<TreeSize>>,
-    ) -> Result<(Parts, Views), OpenError> {
-        let views = Views::new(PerView::try_make(|view| {
-            let (store, progress) = (self.stores.get(view).clone(), progress.get(view).clone());
-            Ok::<_, OpenError>(ViewHandle { store, progress })
-        })?);
+    fn build(self, config: EngineConfig, workers: PerView<Worker>, handles: PerView<ViewHandle>) -> (Parts, Views) {
+        let views = Views::new(handles);
         let parts = Parts {
             committer: self.committer,
             log: self.log,
@@ -247,7 +241,7 @@ impl Ground {
             waiting_max: config.waiting_max,
             lag_events_max: config.lag_events_max,
         };
-        Ok((parts, views))
+        (parts, views)
     }
 }
 
@@ -298,11 +292,11 @@ impl Engine {
         let last = LastCheckpoint::open(&path).map_err(|source| OpenError::LastCheckpoint { path, source })?;
         let (ground, first_start) = Ground::lay(&mut config, &dir, Storage { log, secrets, last_checkpoint: last })?;
         archived.begin(&ground.log)?;
-        let (workers, progress) = start_workers(&ground.stores, &ground.log)?;
+        let (workers, handles) = start_workers(&ground.stores, &ground.log)?;
         let (log, secrets, keys, origin) =
             (ground.log.clone(), ground.secrets.clone(), ground.keys.clone(), ground.origin.clone());
         let clock = config.clock.clone();
-        let (parts, views) = ground.build(config, workers, &progress)?;
+        let (parts, views) = ground.build(config, workers, handles);
         let workers = parts.workers.clone();
         let (sequencer, threads) = Sequencer::start(parts)?;
         let threads = Mutex::new(Some(threads));
@@ -423,7 +417,7 @@ fn first_key(keys: &KeyDirectory) -> Result<SigningKey, KeyFileError> {
 /// Brings every view up to the log, side by side, and has each followed by its worker.
 fn start_workers(
     stores: &PerView<ViewStore>, log: &Arc<dyn LogStore>,
-) -> Result<(PerView<Worker>, PerView<watch::Receiver<TreeSize>>), OpenError> {
+) -> Result<(PerView<Worker>, PerView<ViewHandle>), OpenError> {
     let started = thread::scope(|scope| {
         let starting = PerView::try_make(|view| {
             let (store, log) = (stores.get(view).clone(), log.clone());

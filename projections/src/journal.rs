@@ -2,6 +2,8 @@
 //!
 //! It is a view of envelopes alone; no body is read.
 
+use std::ops::ControlFlow;
+
 use chancery_ledger::actor::{Actor, Principal};
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{Seq, Subject, TenantId, ThingId, ThingKind};
@@ -9,18 +11,17 @@ use chancery_ledger::link::Hash;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::rows::table::{Key as _, Table};
-use crate::rows::{Order, Rows, RowsError, RowsMut};
+use crate::rows::positions::Positions;
+use crate::rows::table::Table;
+use crate::rows::{Order, Rows, RowsError, RowsMut, Scan};
 
-/// Events of a tenant, by tenant and position.
-const BY_TENANT: Table<()> = Table::new(128);
-/// Events of a kind, by tenant, kind and position.
-const BY_KIND: Table<()> = Table::new(129);
-/// Events about a thing, by subject and position. Things belong to one tenant, so the tenant needs no place here;
-/// readers compare it all the same.
-const BY_SUBJECT: Table<()> = Table::new(130);
-/// Bytes of a subject in a key: its kind and its id.
-const SUBJECT_BYTES: usize = 17;
+/// Events of a tenant.
+const BY_TENANT: Positions = Positions::new(128);
+/// Events of a kind, by tenant and kind.
+const BY_KIND: Positions = Positions::new(129);
+/// Events about a thing, by subject. Things belong to one tenant, so the tenant needs no place here; readers compare it
+/// all the same.
+const BY_SUBJECT: Positions = Positions::new(130);
 /// Commands that asked to happen once, by scope ([`scope`]) and key.
 const IDEMPOTENT: Table<Happened> = Table::new(131);
 
@@ -49,20 +50,11 @@ pub enum Filter {
 /// # Errors
 /// [`RowsError`] when the view's storage fails.
 pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
-    let seq = event.seq.0;
-    BY_TENANT.put(rows, (event.tenant, seq), &())?;
-    BY_KIND.put(rows, (event.tenant, event.body.kind().code(), seq), &())?;
+    BY_TENANT.add(rows, event.tenant, event.seq)?;
+    BY_KIND.add(rows, (event.tenant, event.body.kind().code()), event.seq)?;
     for subject in &event.subjects {
-        BY_SUBJECT.put(rows, (*subject, seq), &())?;
+        BY_SUBJECT.add(rows, *subject, event.seq)?;
     }
-    evolve_happened(rows, event)
-}
-
-/// Notes that a command happened, if it asked to happen once: all of the journal that deciding needs.
-///
-/// # Errors
-/// As [`evolve`].
-pub fn evolve_happened(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     let Some(idempotency) = &event.idempotency else { return Ok(()) };
     let happened = Happened { first: event.seq, command: idempotency.command };
     let scope = scope(&event.actor, event.tenant);
@@ -82,17 +74,13 @@ pub fn happened(rows: &dyn Rows, actor: &Actor, tenant: TenantId, key: &str) -> 
 /// # Errors
 /// [`RowsError`] when the view's storage fails.
 pub fn positions(
-    rows: &dyn Rows, filter: Filter, from: Option<Seq>, order: Order, limit: usize,
+    rows: &dyn Scan, filter: Filter, from: Option<Seq>, order: Order, limit: usize,
 ) -> Result<Vec<Seq>, RowsError> {
-    let from = from.map(|seq| seq.0.to_be_bytes());
-    let from = from.as_ref().map(<[u8; 8]>::as_slice);
-    let found = match filter {
+    match filter {
         Filter::Tenant(tenant) => BY_TENANT.list(rows, tenant, from, order, limit),
         Filter::Kind(tenant, kind) => BY_KIND.list(rows, (tenant, kind), from, order, limit),
         Filter::Subject(subject) => BY_SUBJECT.list(rows, subject, from, order, limit),
-    }?;
-    let position = |key: &[u8]| key.try_into().map(|bytes| Seq(u64::from_be_bytes(bytes))).ok();
-    Ok(found.iter().filter_map(|(key, ())| position(key)).collect())
+    }
 }
 
 /// At most `limit` pairs of a thing and the position of an event about it, by thing and then position, after a pair
@@ -101,22 +89,25 @@ pub fn positions(
 /// # Errors
 /// [`RowsError`] when the view's storage fails.
 pub fn by_subject(
-    rows: &dyn Rows, after: Option<(Subject, Seq)>, limit: usize,
+    rows: &dyn Scan, after: Option<(Subject, Seq)>, limit: usize,
 ) -> Result<Vec<(Subject, Seq)>, RowsError> {
-    let from = after.map(|(subject, seq)| {
-        let mut key = Vec::with_capacity(SUBJECT_BYTES + 8);
-        (subject, seq.0.saturating_add(1)).write(&mut key);
-        key
-    });
-    let found = BY_SUBJECT.list(rows, (), from.as_deref(), Order::Ascending, limit)?;
-    Ok(found.iter().filter_map(|(key, ())| subject_and_position(key)).collect())
+    let mut found = Vec::new();
+    let from = after.map(|(subject, seq)| Positions::rest(subject, seq));
+    BY_SUBJECT.visit(rows, (), from.as_deref(), Order::Ascending, &mut |subject, seq| {
+        if found.len() == limit {
+            return ControlFlow::Break(());
+        }
+        // The first block can begin before what is asked for.
+        let pair = parse_subject(subject).map(|subject| (subject, seq));
+        found.extend(pair.filter(|(subject, seq)| after.is_none_or(|(after, last)| *subject != after || *seq > last)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
-fn subject_and_position(key: &[u8]) -> Option<(Subject, Seq)> {
-    let (subject, seq) = key.split_at_checked(SUBJECT_BYTES)?;
-    let (kind, id) = subject.split_first()?;
-    let subject = Subject { kind: ThingKind::from_code(*kind)?, id: Uuid::from_slice(id).ok()? };
-    Some((subject, Seq(u64::from_be_bytes(seq.try_into().ok()?))))
+fn parse_subject(key: &[u8]) -> Option<Subject> {
+    let (kind, id) = key.split_first()?;
+    Some(Subject { kind: ThingKind::from_code(*kind)?, id: Uuid::from_slice(id).ok()? })
 }
 
 /// Within what an idempotency key is unique: the principal, and the tenant it entered, if it did.

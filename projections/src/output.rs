@@ -1,9 +1,10 @@
 //! What an accepted command gives back: what was decided, and what is shown once.
 
+use chancery_ledger::body::execution::AuditEntryAppended;
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
-use crate::execution::state::{AuditChain, AuditEntry, Mission};
+use crate::execution::state::{AuditChain, Mission};
 use crate::identity::state::{Agent, Certificate, Challenge, Credential, Organisation, PublicKeyRow, Tenant};
 use crate::token::state::Token;
 
@@ -57,7 +58,7 @@ pub enum Output {
     /// An audit entry, and its chain.
     AuditEntry {
         /// The entry.
-        entry: AuditEntry,
+        entry: AuditEntryAppended,
     },
     /// An audit chain, closed.
     AuditChainClosed(AuditChain),

@@ -25,7 +25,7 @@ use crate::event_view::{self, EventView, EventViewError};
 use crate::journal::{self, Filter};
 use crate::rows::store::ViewStore;
 use crate::rows::table::Table;
-use crate::rows::{Order, Rows, RowsError};
+use crate::rows::{Order, RowsError, Scan};
 use crate::view::{Held, Reading, ViewError};
 use crate::views::{PerView, View, open_stores};
 use crate::worker::{WorkerError, catch_up};
@@ -382,7 +382,7 @@ fn ids_from(reading: &Reading<'_>, kind: ThingKind, from: Option<[u8; 16]>) -> R
     use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, MEMBERS, ORGANISATIONS, TENANTS};
     use crate::token::state::TOKENS;
 
-    let (who, may, does): (&dyn Rows, &dyn Rows, &dyn Rows) = (reading.identity, reading.token, reading.execution);
+    let (who, may, does) = (reading.identity, reading.token, reading.execution);
     match kind {
         ThingKind::Tenant => page_of_ids(&TENANTS, who, from),
         ThingKind::Organisation => page_of_ids(&ORGANISATIONS, who, from),
@@ -398,7 +398,7 @@ fn ids_from(reading: &Reading<'_>, kind: ThingKind, from: Option<[u8; 16]>) -> R
 }
 
 fn page_of_ids<V: Serialize + serde::de::DeserializeOwned>(
-    table: &Table<V>, rows: &dyn Rows, from: Option<[u8; 16]>,
+    table: &Table<V>, rows: &dyn Scan, from: Option<[u8; 16]>,
 ) -> Result<Vec<Uuid>, RowsError> {
     let page = table.list(rows, (), from.as_ref().map(<[u8; 16]>::as_slice), Order::Ascending, PAGE)?;
     Ok(page.iter().filter_map(|(key, _)| Uuid::from_slice(key).ok()).collect())
@@ -410,7 +410,7 @@ fn tenant_of(reading: &Reading<'_>, subject: Subject) -> Result<Option<TenantId>
     use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, MEMBERS, ORGANISATIONS, TENANTS};
     use crate::token::state::TOKENS;
 
-    let (who, may, does): (&dyn Rows, &dyn Rows, &dyn Rows) = (reading.identity, reading.token, reading.execution);
+    let (who, may, does) = (reading.identity, reading.token, reading.execution);
     let id = subject.id;
     Ok(match subject.kind {
         ThingKind::Tenant => TENANTS.get(who, TenantId(id))?.map(|it| it.tenant),

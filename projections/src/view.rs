@@ -15,7 +15,7 @@ use crate::context::{ContextError, Opener};
 use crate::rows::store::ViewSnapshot;
 use crate::rows::subset::{Span, Subset};
 use crate::rows::table::Key;
-use crate::rows::{Order, Rows, RowsError};
+use crate::rows::{Order, Rows, RowsError, Scan};
 use crate::views::{Lagging, View, Views};
 
 /// Most items of one page.
@@ -30,11 +30,11 @@ const LOOKED_AT_MAX: u64 = 2_000;
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// Who there is.
-    pub identity: &'a dyn Rows,
+    pub identity: &'a dyn Scan,
     /// What they may.
-    pub token: &'a dyn Rows,
+    pub token: &'a dyn Scan,
     /// What they do.
-    pub execution: &'a dyn Rows,
+    pub execution: &'a dyn Scan,
     /// Opens encrypted fields.
     pub opener: Opener<'a>,
     /// The moment's time.

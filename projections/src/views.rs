@@ -11,6 +11,7 @@ use crate::decision::State;
 use crate::rows::overlay::Overlay;
 use crate::rows::store::{ViewSnapshot, ViewStore};
 use crate::rows::{RowsError, RowsMut};
+use crate::worker::Hurry;
 use crate::{execution, identity, journal, token, trust};
 
 /// A view.
@@ -61,17 +62,6 @@ impl View {
             Self::Trust => trust::evolve::evolve(rows, event),
             Self::Execution => execution::evolve::evolve(rows, event),
             Self::Journal => journal::evolve(rows, event),
-        }
-    }
-
-    /// Brings forward, by one event, what deciders read of the view: all rows but those that only readers ask for.
-    ///
-    /// # Errors
-    /// As [`evolve`](Self::evolve).
-    pub fn evolve_for_deciding(self, rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
-        match self {
-            Self::Journal => journal::evolve_happened(rows, event),
-            Self::Identity | Self::Token | Self::Trust | Self::Execution => self.evolve(rows, event),
         }
     }
 }
@@ -133,6 +123,8 @@ pub struct ViewHandle {
     pub store: ViewStore,
     /// The worker's announcements.
     pub progress: watch::Receiver<TreeSize>,
+    /// Has the worker make haste.
+    pub hurry: Hurry,
 }
 
 impl ViewHandle {
@@ -185,6 +177,7 @@ impl Views {
     pub async fn read(&self, view: View, wanted: TreeSize, patience: Duration) -> Result<ViewSnapshot, Lagging> {
         let handle = self.get(view);
         if handle.store.cursor() < wanted {
+            handle.hurry.up();
             let mut progress = handle.progress.clone();
             let reached = tokio::time::timeout(patience, progress.wait_for(|cursor| *cursor >= wanted)).await;
             if !matches!(reached, Ok(Ok(_))) {

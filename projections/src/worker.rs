@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chancery_ledger::commit::Commit;
 use chancery_ledger::event::{Event, ReadError};
@@ -17,13 +17,15 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use tokio::sync::watch;
 
 use crate::rows::RowsError;
-use crate::rows::overlay::Batch;
+use crate::rows::batch::Batch;
 use crate::rows::store::{ViewSnapshot, ViewStore};
 use crate::timing::Timing;
-use crate::views::View;
+use crate::views::{View, ViewHandle};
 
 /// Commits that may wait for a worker; what is beyond it reads from the log.
-const WAITING_MAX: usize = 64;
+const WAITING_MAX: usize = 256;
+/// How long a worker lets commits gather when nobody waits for it: one write for many costs far less than many writes.
+const GATHER: Duration = Duration::from_millis(10);
 /// Bytes of bodies that may wait for a worker: two commits of the largest kind.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -73,12 +75,32 @@ struct Adopted {
     after: ViewSnapshot,
 }
 
+/// Tells a worker that somebody waits for it.
+#[derive(Debug, Clone)]
+pub struct Hurry(Sender<()>);
+
+impl Hurry {
+    /// Where to hurry, and where it is heard.
+    #[must_use]
+    pub fn new() -> (Self, Receiver<()>) {
+        let (hurry, hurried) = bounded(1);
+        (Self(hurry), hurried)
+    }
+
+    /// Has the worker apply what it was told, without letting more gather.
+    pub fn up(&self) {
+        // One that was told so already will.
+        let _ = self.0.try_send(());
+    }
+}
+
 /// A running worker.
 pub struct Worker {
     view: View,
     store: ViewStore,
     log: Arc<dyn LogStore>,
     messages: Sender<Message>,
+    hurry: Hurry,
     waiting: Arc<Waiting>,
     rebuilding: Mutex<()>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
@@ -99,16 +121,14 @@ impl Worker {
     ///
     /// # Errors
     /// [`WorkerError`] when the view cannot be brought up to the log.
-    pub fn start(
-        view: View, store: ViewStore, log: Arc<dyn LogStore>,
-    ) -> Result<(Self, watch::Receiver<TreeSize>), WorkerError> {
-        let (mut worker, follower, progress) = Self::prepare(view, store, log)?;
+    pub fn start(view: View, store: ViewStore, log: Arc<dyn LogStore>) -> Result<(Self, ViewHandle), WorkerError> {
+        let (mut worker, follower, handle) = Self::prepare(view, store, log)?;
         let thread = thread::Builder::new()
             .name(format!("view-{}", view.name()))
             .spawn(move || follower.run())
             .map_err(|error| RowsError::Storage(fjall::Error::Io(error)))?;
         worker.thread = Mutex::new(Some(thread));
-        Ok((worker, progress))
+        Ok((worker, handle))
     }
 
     /// Brings a view up to the log; who follows it from there, and on which thread, is the caller's to say.
@@ -117,7 +137,7 @@ impl Worker {
     /// [`WorkerError`] when the view cannot be brought up to the log.
     pub(crate) fn prepare(
         view: View, store: ViewStore, log: Arc<dyn LogStore>,
-    ) -> Result<(Self, Follower, watch::Receiver<TreeSize>), WorkerError> {
+    ) -> Result<(Self, Follower, ViewHandle), WorkerError> {
         if store.cursor() > log.size() {
             // The view has read events that are no more: the log was restored from an older copy.
             tracing::warn!(view = view.name(), "view is ahead of the log; rebuilding it");
@@ -128,6 +148,7 @@ impl Worker {
         catch_up(view, &store, &*log, log.size())?;
         let (messages, received) = bounded(WAITING_MAX);
         let (announce, progress) = watch::channel(store.cursor());
+        let (hurry, hurried) = Hurry::new();
         let waiting = Arc::new(Waiting::default());
         let follower = Follower {
             view,
@@ -135,10 +156,12 @@ impl Worker {
             log: log.clone(),
             messages: received,
             announce,
+            hurried,
             waiting: waiting.clone(),
         };
         let (rebuilding, thread) = (Mutex::default(), Mutex::default());
-        Ok((Self { view, store, log, messages, waiting, rebuilding, thread }, follower, progress))
+        let handle = ViewHandle { store: store.clone(), progress, hurry: hurry.clone() };
+        Ok((Self { view, store, log, messages, hurry, waiting, rebuilding, thread }, follower, handle))
     }
 
     /// Which view it is.
@@ -161,7 +184,12 @@ impl Worker {
         // One commit may be larger than all that may wait, so the first is always handed over.
         if before == 0 || before + bytes <= WAITING_BYTES_MAX {
             match self.messages.try_send(Message::Commit(commit.clone(), Instant::now())) {
-                Ok(()) => return,
+                Ok(()) => {
+                    if self.messages.len() >= WAITING_MAX / 2 {
+                        self.hurry.up();
+                    }
+                    return;
+                }
                 Err(TrySendError::Full(_)) => {}
                 Err(TrySendError::Disconnected(_)) => {
                     tracing::error!(view = self.view.name(), "the view's worker has stopped");
@@ -233,12 +261,17 @@ pub(crate) struct Follower {
     log: Arc<dyn LogStore>,
     messages: Receiver<Message>,
     announce: watch::Sender<TreeSize>,
+    hurried: Receiver<()>,
     waiting: Arc<Waiting>,
 }
 
 impl Follower {
     fn run(self) {
         while let Ok(message) = self.messages.recv() {
+            if matches!(message, Message::Commit(..)) {
+                // Whether somebody hurries or the time is up, what gathered is applied.
+                let _ = self.hurried.recv_timeout(GATHER);
+            }
             if self.take(message).is_break() {
                 return;
             }
@@ -305,12 +338,12 @@ impl Follower {
             self.view.evolve(&mut batch, event)?;
             cursor = event.seq.tree_size();
             if batch.is_full() {
-                self.store.apply(batch.into_writes(), cursor)?;
+                self.store.apply(batch, cursor)?;
                 batch = Batch::new(&self.store);
             }
         }
         if cursor > self.store.cursor() {
-            self.store.apply(batch.into_writes(), cursor)?;
+            self.store.apply(batch, cursor)?;
         }
         self.waiting.bytes.fetch_sub(commits.iter().map(|commit| commit.body_bytes()).sum(), Ordering::AcqRel);
         if self.waiting.missed.swap(false, Ordering::AcqRel) || is_behind {
@@ -347,13 +380,13 @@ pub fn catch_up(view: View, store: &ViewStore, log: &dyn LogStore, size: TreeSiz
         view.evolve(&mut batch, &event)?;
         cursor = seq.tree_size();
         if batch.is_full() {
-            store.apply(batch.into_writes(), cursor)?;
+            store.apply(batch, cursor)?;
             batch = Batch::new(store);
         }
         if cursor >= size {
             break;
         }
     }
-    store.apply(batch.into_writes(), cursor)?;
+    store.apply(batch, cursor)?;
     Ok(())
 }

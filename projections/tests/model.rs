@@ -22,7 +22,7 @@ use chancery_projections::command::{
     OpenAuditChain, OpenMission, OrganisationRef, ResumeAgent, RevokeApiKey, RevokeMission, RevokeToken,
     RotateSigningKey, SuspendAgent, SuspendTenant, UpdateAgent, UseToken,
 };
-use chancery_projections::execution::state::{CHAINS, ENTRIES, MISSIONS};
+use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS,
 };
@@ -362,7 +362,10 @@ impl History {
                 assert_eq!(MISSIONS.get(&at(View::Execution), it.mission).unwrap().as_ref(), Some(it));
             }
             Output::AuditChain(it) | Output::AuditChainClosed(it) => {
-                assert_eq!(CHAINS.get(&at(View::Execution), it.chain).unwrap().as_ref(), Some(it));
+                assert_eq!(
+                    audit_chain(&at(View::Execution), it.chain).unwrap().map(|found| found.value).as_ref(),
+                    Some(it)
+                );
             }
             Output::AuditEntry { entry: it } => {
                 assert_eq!(ENTRIES.get(&at(View::Execution), (it.chain, it.sequence)).unwrap().as_ref(), Some(it));

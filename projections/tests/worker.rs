@@ -95,7 +95,7 @@ fn a_worker_that_is_handed_more_than_may_wait_reads_the_rest_from_the_log() {
     for commit in commits.iter().chain(&commits).chain(&commits) {
         worker.follow(commit);
     }
-    wait_for(&progress, log.size());
+    wait_for(&progress.progress, log.size());
     worker.stop();
     assert_eq!(store.digest().unwrap(), digest_from_the_log(dir.path(), View::Execution, &log));
 }
@@ -151,7 +151,7 @@ fn a_commit_that_a_worker_was_not_told_of_is_found_with_the_next() {
     assert_eq!(store.cursor(), TreeSize(3));
     commit(&mut committer, 2);
     worker.follow(&commit(&mut committer, 4));
-    wait_for(&progress, TreeSize(9));
+    wait_for(&progress.progress, TreeSize(9));
     worker.stop();
     assert_eq!(store.digest().unwrap(), digest_from_the_log(dir.path(), View::Execution, &log));
 }

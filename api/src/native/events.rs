@@ -4,7 +4,7 @@ use chancery_ledger::event::{ReadError, peek};
 use chancery_ledger::ids::Seq;
 use chancery_projections::event_view::{EventView, render_record};
 use chancery_projections::rejection::Rejection;
-use chancery_projections::rows::{Order, Rows};
+use chancery_projections::rows::{Order, Scan};
 use chancery_projections::scope::Scope;
 use chancery_projections::view::Page;
 use chancery_projections::views::View;
@@ -93,7 +93,7 @@ async fn events(call: Call) -> Result<Response, Problem> {
             Order::Ascending => range.narrow(call.number("cursor"), None),
             Order::Descending => range.narrow(None, call.number("cursor")),
         }
-        let rows = journal.as_ref().map(|journal| journal as &dyn Rows);
+        let rows = journal.as_ref().map(|journal| journal as &dyn Scan);
         selection.scan(&*log, rows, range, order, limit, &call.app.opener())
     })?;
     let next = page.next.map(|seq| seq.to_string());

@@ -8,7 +8,7 @@ use chancery_ledger::time::Micros;
 use chancery_projections::context::Opener;
 use chancery_projections::event_view::{EventView, render_record};
 use chancery_projections::journal::{self, Filter};
-use chancery_projections::rows::{Order, Rows};
+use chancery_projections::rows::{Order, Scan};
 
 use super::call::Call;
 use super::operation::{Form, Parameter, query};
@@ -103,7 +103,7 @@ impl Selection {
     /// # Errors
     /// [`Problem::Unreadable`] when log or journal cannot be read.
     pub fn scan(
-        &self, log: &dyn LogStore, journal: Option<&dyn Rows>, range: Range, order: Order, limit: usize,
+        &self, log: &dyn LogStore, journal: Option<&dyn Scan>, range: Range, order: Order, limit: usize,
         opener: &Opener<'_>,
     ) -> Result<Found, Problem> {
         if range.first >= range.end {
@@ -125,7 +125,7 @@ impl Selection {
     }
 
     fn scan_journal(
-        &self, log: &dyn LogStore, journal: &dyn Rows, range: Range, order: Order, limit: usize, opener: &Opener<'_>,
+        &self, log: &dyn LogStore, journal: &dyn Scan, range: Range, order: Order, limit: usize, opener: &Opener<'_>,
     ) -> Result<Found, Problem> {
         let filter = match (self.subject, self.tenant, self.kind) {
             (Some(subject), _, _) => Filter::Subject(subject),

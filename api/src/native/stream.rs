@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_projections::event_view::EventView;
-use chancery_projections::rows::{Order, Rows};
+use chancery_projections::rows::{Order, Scan};
 use chancery_projections::scope::Scope;
 use chancery_projections::views::View;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -165,7 +165,7 @@ impl Follower {
         let log = self.app.engine().log();
         let range = Range { first: self.next, end: size.0 };
         let found = tokio::task::block_in_place(|| {
-            let rows = journal.as_ref().map(|journal| journal as &dyn Rows);
+            let rows = journal.as_ref().map(|journal| journal as &dyn Scan);
             self.selection.scan(&*log, rows, range, Order::Ascending, STREAM_CHUNK_EVENTS, &self.app.opener())
         })?;
         self.next = found.next.map_or(size.0, |seq| seq.0);

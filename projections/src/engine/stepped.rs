@@ -42,12 +42,12 @@ impl Stepped {
         let (log, secrets) = (ground.log.clone(), ground.secrets.clone());
         let prepared = PerView::try_make(|view| {
             let prepared = Worker::prepare(view, ground.stores.get(view).clone(), log.clone());
-            let (worker, follower, progress) = prepared.map_err(|source| OpenError::View { view, source })?;
-            Ok::<_, OpenError>((worker, (Some(follower), progress)))
+            let (worker, follower, handle) = prepared.map_err(|source| OpenError::View { view, source })?;
+            Ok::<_, OpenError>((worker, (Some(follower), handle)))
         })?;
         let (workers, rest) = prepared.unzip();
-        let (followers, progress) = rest.unzip();
-        let (parts, views) = ground.build(config, workers, &progress)?;
+        let (followers, handles) = rest.unzip();
+        let (parts, views) = ground.build(config, workers, handles);
         let workers = parts.workers.clone();
         let (sequencer, steps) = Steps::new(parts)?;
         let rebuilding = PerView::try_make(|_| Ok::<_, OpenError>(None))?;

@@ -1,16 +1,15 @@
 //! State and event to state, one arm per event. No rules here: replay must never be able to refuse the past.
 
 use chancery_ledger::body::Body;
-use chancery_ledger::body::execution::{AuditChainOpened, AuditEntryAppended, MissionOpened};
+use chancery_ledger::body::execution::MissionOpened;
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::MissionId;
-use chancery_ledger::link::Hash;
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 
 use super::state::{
-    AuditChain, AuditEntry, CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ENTRIES, MISSION_KEYS, MISSION_LIST,
-    MISSIONS, MISSIONS_IN_STATE, Mission, MissionState,
+    CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ChainRow, ENTRIES, MISSION_KEYS, MISSION_LIST, MISSIONS,
+    MISSIONS_IN_STATE, Mission, MissionState, set_tail,
 };
 use crate::rows::{RowsError, RowsMut};
 
@@ -24,19 +23,15 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::MissionCompleted(it) => end(rows, event, it.mission, MissionState::Completed, it.end.as_ref()),
         Body::MissionRevoked(it) => end(rows, event, it.mission, MissionState::Revoked, it.end.as_ref()),
         Body::AuditChainOpened(opened) => {
-            CHAINS.put(rows, opened.chain, &chain(event, opened))?;
+            CHAINS.put(rows, opened.chain, &ChainRow { tenant: event.tenant, opened: opened.clone(), closed: None })?;
             CHAIN_BY_MISSION.put(rows, opened.mission, &opened.chain)?;
             CHAINS_BY_AGENT.append(rows, (event.tenant, opened.agent_text.as_str()), &opened.chain)?;
             CHAIN_LIST.append(rows, event.tenant, &opened.chain)?;
             Ok(())
         }
         Body::AuditEntryAppended(appended) => {
-            ENTRIES.put(rows, (appended.chain, appended.sequence), &entry(appended))?;
-            CHAINS.update(rows, appended.chain, "an audit chain", |chain| {
-                chain.entries = appended.sequence + 1;
-                chain.head = appended.entry_hash;
-            })?;
-            Ok(())
+            ENTRIES.put(rows, (appended.chain, appended.sequence), appended)?;
+            set_tail(rows, appended)
         }
         Body::AuditChainClosed(closed) => {
             CHAINS.update(rows, closed.chain, "an audit chain", |chain| chain.closed = Some(event.time))?;
@@ -114,39 +109,4 @@ fn end(
     let length = MISSION_LIST.len(&*rows, list)?;
     MISSIONS_IN_STATE.leave(rows, (list.0, list.1, before.code()), length, mission.ordinal)?;
     MISSIONS_IN_STATE.enter(rows, (list.0, list.1, state.code()), length, mission.ordinal, Micros::MAX)
-}
-
-/// The row that opening a chain makes.
-#[must_use]
-pub fn chain(event: &Event, it: &AuditChainOpened) -> AuditChain {
-    AuditChain {
-        chain: it.chain,
-        tenant: event.tenant,
-        mission: it.mission,
-        agent_text: it.agent_text.clone(),
-        mission_text: it.mission_text.clone(),
-        opened: it.opened,
-        closed: None,
-        entries: 0,
-        head: Hash::ZERO,
-    }
-}
-
-/// The row that appending makes.
-#[must_use]
-pub fn entry(it: &AuditEntryAppended) -> AuditEntry {
-    AuditEntry {
-        entry: it.entry,
-        chain: it.chain,
-        sequence: it.sequence,
-        layer: it.layer,
-        event: it.event.clone(),
-        agent_text: it.agent_text.clone(),
-        mission_text: it.mission_text.clone(),
-        token_text: it.token_text.clone(),
-        at: it.at,
-        data: it.data.clone(),
-        prev: it.prev,
-        entry_hash: it.entry_hash,
-    }
 }

@@ -20,19 +20,19 @@ use crate::rows::table::{DenseList, Table};
 /// The ledger, under `()`.
 pub const LEDGER: Table<Ledger> = Table::new(1);
 /// Public keys of a tenant, or of the ledger itself under [`TenantId::LEDGER`], in the order in which they came.
-pub const KEY_LIST: DenseList<KeyId> = DenseList::new(2);
+pub const KEY_LIST: DenseList<KeyId> = DenseList::new(2).for_readers();
 /// Tenants, by id.
 pub const TENANTS: Table<Tenant> = Table::new(4);
 /// Tenants, by slug; never released.
 pub const TENANT_SLUGS: Table<TenantId> = Table::new(5);
 /// All tenants, under `()`.
-pub const TENANT_LIST: DenseList<TenantId> = DenseList::new(6);
+pub const TENANT_LIST: DenseList<TenantId> = DenseList::new(6).for_readers();
 /// Organisations, by id.
 pub const ORGANISATIONS: Table<Organisation> = Table::new(8);
 /// Organisations, by tenant and slug; never released.
 pub const ORGANISATION_SLUGS: Table<OrganisationId> = Table::new(9);
 /// Organisations of a tenant.
-pub const ORGANISATION_LIST: DenseList<OrganisationId> = DenseList::new(10);
+pub const ORGANISATION_LIST: DenseList<OrganisationId> = DenseList::new(10).for_readers();
 /// Members, by id.
 pub const MEMBERS: Table<Member> = Table::new(12);
 /// Agents, by id.
@@ -40,9 +40,9 @@ pub const AGENTS: Table<Agent> = Table::new(13);
 /// Agents, by tenant, namespace and handle.
 pub const HANDLES: Table<AgentId> = Table::new(14);
 /// Agents of a tenant.
-pub const AGENTS_BY_TENANT: DenseList<AgentId> = DenseList::new(15);
+pub const AGENTS_BY_TENANT: DenseList<AgentId> = DenseList::new(15).for_readers();
 /// Agents of an organisation.
-pub const AGENTS_BY_ORGANISATION: DenseList<AgentId> = DenseList::new(17);
+pub const AGENTS_BY_ORGANISATION: DenseList<AgentId> = DenseList::new(17).for_readers();
 /// Certificates, by agent.
 pub const CERTIFICATES: Table<Certificate> = Table::new(19);
 /// Credentials, by id.
@@ -50,21 +50,21 @@ pub const CREDENTIALS: Table<Credential> = Table::new(20);
 /// Credentials, by the hash of their secret.
 pub const CREDENTIAL_HASHES: Table<CredentialId> = Table::new(21);
 /// Credentials of a tenant.
-pub const CREDENTIAL_LIST: DenseList<CredentialId> = DenseList::new(22);
+pub const CREDENTIAL_LIST: DenseList<CredentialId> = DenseList::new(22).for_readers();
 /// Challenges, by id.
 pub const CHALLENGES: Table<Challenge> = Table::new(24);
 /// A tenant's CA, by tenant.
 pub const ORG_CAS: Table<PublicKeyRow> = Table::new(25);
 /// Which agents of an organisation have a status, by organisation and status code.
-pub const STATUS_IN_ORGANISATION: Subset = Subset::new(26);
+pub const STATUS_IN_ORGANISATION: Subset = Subset::new(26).for_readers();
 /// The key that seals commits now, under `()`.
 pub const SEALING_KEY: Table<PublicKeyRow> = Table::new(27);
 /// Which agents of a tenant have a status, by tenant and status code.
-pub const STATUS_IN_TENANT: Subset = Subset::new(28);
+pub const STATUS_IN_TENANT: Subset = Subset::new(28).for_readers();
 /// Public keys of the ledger and of tenants, by id.
 pub const KEYS: Table<PublicKeyRow> = Table::new(29);
 /// Members of a tenant.
-pub const MEMBER_LIST: DenseList<MemberId> = DenseList::new(30);
+pub const MEMBER_LIST: DenseList<MemberId> = DenseList::new(30).for_readers();
 
 /// The ledger itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

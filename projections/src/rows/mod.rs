@@ -1,11 +1,12 @@
 //! Rows: what views are made of. A view is a map from key to value; each value knows the event that wrote it.
 //!
-//! [`Rows`] is reading and [`RowsMut`] writing; [`table`] gives both types. Three places hold rows: [`store`] on disk
-//! (now and as of a past event), and [`overlay`] in memory, over a store, for what is decided and not yet there.
-//! A table is *versioned* (superseded values are kept, so a read of the past is a look-up) or an *index* (it serves
-//! only now; a read of the past filters the versioned list behind it).
+//! [`Rows`] is reading one, [`Scan`] reading many, [`RowsMut`] writing; [`table`] gives them types. Three places hold
+//! rows: [`store`] on disk (now and as of a past event), [`batch`] in memory, for what a worker has read and not yet
+//! stored, and [`overlay`], for what is decided and not yet in the view.
 
+pub mod batch;
 pub mod overlay;
+pub mod positions;
 pub mod store;
 pub mod subset;
 pub mod table;
@@ -13,16 +14,36 @@ pub mod table;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use chancery_ledger::codec::CodecError;
+use chancery_ledger::codec::{self, CodecError};
 use chancery_ledger::ids::Seq;
+use serde::Serialize;
 
-/// Tables from this id on are indexes, below it they are versioned.
+/// Ids of tables whose keys are each written once begin here.
+pub const FIRST_ONCE: u8 = 64;
+/// Ids of tables that keep the newest values alone begin here.
 pub const FIRST_INDEX: u8 = 128;
 
-/// Whether the table that a key belongs to keeps superseded values.
-#[must_use]
-pub fn is_versioned(key: &[u8]) -> bool {
-    key.first().is_some_and(|table| *table < FIRST_INDEX)
+/// What becomes of the value under a key when another is written. A table's id tells, so that storage knows no table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is kept, so that a read of the past is a look-up: ids below [`FIRST_ONCE`].
+    Versions,
+    /// No other is ever written: ids from [`FIRST_ONCE`] on. Storage looks for nothing to keep.
+    Once,
+    /// It is gone: ids from [`FIRST_INDEX`] on. Such a table is an index, which a read of the past does without.
+    Newest,
+}
+
+impl Keeping {
+    /// How the table that a key belongs to keeps its values.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Self {
+        match key.first() {
+            Some(table) if *table >= FIRST_INDEX => Self::Newest,
+            Some(table) if *table >= FIRST_ONCE => Self::Once,
+            _ => Self::Versions,
+        }
+    }
 }
 
 /// A value and the event that wrote it.
@@ -32,6 +53,79 @@ pub struct Row {
     pub seq: Seq,
     /// The value; `None` when the event took it away.
     pub value: Option<Bytes>,
+}
+
+/// Bytes before a stored value: the sequence number of the event that wrote it, and 1, or 0 for one taken away.
+const HEAD_BYTES: usize = 9;
+
+/// A value as it is stored. The bytes before it are filled in when it is known which event writes it, so that a value
+/// is written once and never copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value(Vec<u8>);
+
+impl Value {
+    /// The value's own bytes.
+    ///
+    /// # Errors
+    /// [`CodecError`] when it is too large for a row.
+    pub fn encode<T: Serialize>(value: &T) -> Result<Self, CodecError> {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(&[0; HEAD_BYTES]);
+        codec::encode_row_after(&mut bytes, value)?;
+        Ok(Self(bytes))
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub const fn stored_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A row as it is stored, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow(Bytes);
+
+impl StoredRow {
+    /// The row that an event writes.
+    #[must_use]
+    pub fn new(seq: Seq, value: Option<Value>) -> Self {
+        let is_present = value.is_some();
+        let mut bytes = value.map_or_else(|| vec![0; HEAD_BYTES], |value| value.0);
+        bytes[..8].copy_from_slice(&seq.0.to_be_bytes());
+        bytes[8] = u8::from(is_present);
+        Self(bytes.into())
+    }
+
+    /// Takes over what storage holds. What is too short was not written here, and reads as an absent value.
+    #[must_use]
+    pub const fn from_bytes(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The event that wrote it.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        Seq(self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)))
+    }
+
+    /// The row, to read.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        Row { seq: self.seq(), value: (self.0.get(8) == Some(&1)).then(|| self.0.slice(HEAD_BYTES..)) }
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
 }
 
 /// Which way a scan goes.
@@ -73,14 +167,17 @@ pub enum RowsError {
     Missing(&'static str),
 }
 
-/// Reading rows.
+/// Reading rows by their keys: all that deciding and evolving do.
 pub trait Rows {
     /// The row under a key; a row whose value was taken away answers with its `value` empty, if its table keeps it.
     ///
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails.
     fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError>;
+}
 
+/// Reading rows in the order of their keys: for readers.
+pub trait Scan: Rows {
     /// Visits the present rows under a prefix whose rest of key lies in `from..`, or `..=from` when descending.
     ///
     /// # Errors
@@ -94,7 +191,13 @@ pub trait RowsMut: Rows {
     ///
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails.
-    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), RowsError>;
+    fn put(&mut self, key: Vec<u8>, value: Option<Value>) -> Result<(), RowsError>;
+
+    /// Whether these rows are for deciders alone, who never ask for what only readers do
+    /// ([`Table::for_readers`](table::Table::for_readers)).
+    fn is_for_deciders(&self) -> bool {
+        false
+    }
 }
 
 /// The bounds of a scan, as whole keys: inclusive start, exclusive end (`None`: no end).

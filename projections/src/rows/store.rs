@@ -5,30 +5,30 @@
 //! log brings it forward again.
 
 use std::fs::DirBuilder;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use chancery_ledger::ids::{Seq, TreeSize};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
 
-use super::{Order, Row, Rows, RowsError, Visit, is_versioned, scan_bounds};
+use super::batch::Batch;
+use super::{Keeping, Order, Row, Rows, RowsError, Scan, StoredRow, Visit, scan_bounds};
 
 /// Block cache of one view. Five views take five times this, beside their write buffers.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Write buffer of one keyspace before it goes to disk.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bumped when rows change shape; a view of another version is rebuilt.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Events that may pass without a row for the view before its cursor is stored all the same: so many are read again, for
+/// nothing, after a restart.
+const CURSOR_EVERY: u64 = 16 * 1024;
 const CURSOR: &[u8] = b"cursor";
 const FORMAT_KEY: &[u8] = b"format";
-
-/// Rows that one batch writes: per key, the versions in the order of their events.
-pub type Writes = std::collections::BTreeMap<Vec<u8>, Vec<Row>>;
 
 /// One view's storage. Clones share it, and follow when another generation takes its place.
 #[derive(Clone)]
@@ -39,7 +39,9 @@ pub struct ViewStore {
 struct Shared {
     dir: PathBuf,
     generation: ArcSwap<Generation>,
+    /// How far the view has read. What is stored of it can be behind, by events that changed no row.
     cursor: AtomicU64,
+    stored_cursor: AtomicU64,
 }
 
 /// One database: a view is rebuilt into a new one beside the old, which serves until the new one has caught up.
@@ -96,6 +98,7 @@ impl ViewStore {
     /// [`RowsError::Storage`] when the rebuilt one cannot be moved to its place.
     pub fn adopt(&self, rebuilt: Self) -> Result<(), RowsError> {
         let (number, cursor) = (rebuilt.generation().number, rebuilt.cursor());
+        let stored_cursor = rebuilt.shared.stored_cursor.load(Ordering::Relaxed);
         let building = generation_dir(&rebuilt.shared.dir, number);
         rebuilt.generation().db.persist(fjall::PersistMode::SyncAll)?;
         drop(rebuilt);
@@ -104,6 +107,7 @@ impl ViewStore {
             Generation::open(&self.shared.dir, number)?.ok_or(RowsError::Missing("a rebuilt view's format"))?;
         self.shared.generation.store(Arc::new(generation));
         self.shared.cursor.store(cursor.0, Ordering::Release);
+        self.shared.stored_cursor.store(stored_cursor, Ordering::Relaxed);
         Ok(())
     }
 
@@ -113,6 +117,7 @@ impl ViewStore {
             dir: dir.to_owned(),
             generation: ArcSwap::from_pointee(generation),
             cursor: AtomicU64::new(cursor),
+            stored_cursor: AtomicU64::new(cursor),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -127,46 +132,60 @@ impl ViewStore {
         TreeSize(self.shared.cursor.load(Ordering::Acquire))
     }
 
+    /// Which database of the view serves: another number, another rebuild.
+    #[must_use]
+    pub fn generation_number(&self) -> u64 {
+        self.generation().number
+    }
+
     /// Writes a batch of rows and moves the cursor, in one atomic write.
     ///
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails; then nothing of the batch is there.
-    pub fn apply(&self, writes: Writes, cursor: TreeSize) -> Result<(), RowsError> {
+    pub fn apply(&self, batch: Batch<'_>, cursor: TreeSize) -> Result<(), RowsError> {
+        let rows = batch.into_sorted();
+        let stored_cursor = self.shared.stored_cursor.load(Ordering::Relaxed);
+        if rows.is_empty() && cursor.0.saturating_sub(stored_cursor) < CURSOR_EVERY {
+            self.shared.cursor.store(cursor.0, Ordering::Release);
+            return Ok(());
+        }
         let view = self.generation();
-        let mut batch = view.db.batch();
-        for (key, versions) in writes {
-            if !is_versioned(&key) {
-                match versions.into_iter().next_back() {
-                    Some(Row { seq, value: Some(value) }) => {
-                        batch.insert(&view.current, key, stored(seq, Some(&value)))
-                    }
-                    _ => batch.remove(&view.current, key),
+        let mut writes = view.db.batch();
+        for (key, written) in rows {
+            if Keeping::of(&key) == Keeping::Versions {
+                let before = view.current.get(&key)?.map(|bytes| StoredRow::from_bytes(bytes.into()));
+                for row in before.into_iter().chain(written.superseded) {
+                    writes.insert(&view.past, past_key(&key, row.seq()), row.into_bytes());
                 }
+            } else if written.newest.row().value.is_none() {
+                writes.remove(&view.current, key);
                 continue;
             }
-            let before = view.current.get(&key)?.map(|bytes| parse(&bytes));
-            let mut versions = before.into_iter().chain(versions).peekable();
-            while let Some(row) = versions.next() {
-                let bytes = stored(row.seq, row.value.as_deref());
-                match versions.peek() {
-                    None => batch.insert(&view.current, key.clone(), bytes),
-                    // One event that writes a row twice leaves one version.
-                    Some(next) if next.seq == row.seq => {}
-                    Some(_) => batch.insert(&view.past, past_key(&key, row.seq), bytes),
-                }
-            }
+            writes.insert(&view.current, key, written.newest.into_bytes());
         }
-        batch.insert(&view.meta, CURSOR, cursor.0.to_be_bytes());
-        batch.commit()?;
+        writes.insert(&view.meta, CURSOR, cursor.0.to_be_bytes());
+        writes.commit()?;
         self.shared.cursor.store(cursor.0, Ordering::Release);
+        self.shared.stored_cursor.store(cursor.0, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The newest row under a key, as it is stored.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when the storage fails.
+    pub(super) fn stored(&self, key: &[u8]) -> Result<Option<StoredRow>, RowsError> {
+        Ok(self.generation().current.get(key)?.map(|bytes| StoredRow::from_bytes(bytes.into())))
     }
 
     /// The view as it is now, held still for one reader.
     #[must_use]
     pub fn snapshot(&self) -> ViewSnapshot {
+        // Before the snapshot: what the cursor says is in the rows by then.
+        let cursor = self.cursor();
         let view = self.generation();
         ViewSnapshot {
+            cursor,
             snapshot: view.db.snapshot(),
             current: view.current.clone(),
             past: view.past.clone(),
@@ -232,22 +251,13 @@ fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
 /// The newest rows, read without holding the view still: for the one who knows what is not yet in them.
 impl Rows for ViewStore {
     fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError> {
-        Ok(self.generation().current.get(key)?.map(|bytes| parse(&bytes)))
-    }
-
-    fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
-        let range = key_range(scan_bounds(prefix, from, order));
-        visit_current(self.generation().current.range::<Vec<u8>, _>(range), prefix.len(), order, &mut |key, row| {
-            match row.value {
-                Some(value) => visit(key, &value),
-                None => ControlFlow::Continue(()),
-            }
-        })
+        Ok(self.stored(key)?.map(|stored| stored.row()))
     }
 }
 
 /// A view held still: as it was when the snapshot was taken, or as of an event before that.
 pub struct ViewSnapshot {
+    cursor: TreeSize,
     snapshot: Snapshot,
     current: Keyspace,
     past: Keyspace,
@@ -268,7 +278,8 @@ impl ViewSnapshot {
     /// # Errors
     /// [`RowsError::Storage`] when the storage fails.
     pub fn cursor(&self) -> Result<TreeSize, RowsError> {
-        Ok(TreeSize(self.snapshot.get(&self.meta, CURSOR)?.map_or(0, |bytes| read_u64(&bytes))))
+        let stored = self.snapshot.get(&self.meta, CURSOR)?.map_or(0, |bytes| read_u64(&bytes));
+        Ok(self.cursor.max(TreeSize(stored)))
     }
 
     /// Proves what the view says: BLAKE3 over its newest rows in key order, whatever past event it is read as of. Equal
@@ -286,15 +297,15 @@ impl ViewSnapshot {
         Ok(hasher.finalize().into())
     }
 
-    fn resolve(&self, key: &[u8], row: Row) -> Result<Option<Row>, RowsError> {
-        let Some(seq) = self.as_of.filter(|seq| row.seq > *seq) else { return Ok(Some(row)) };
-        if !is_versioned(key) {
+    fn resolve(&self, key: &[u8], stored: StoredRow) -> Result<Option<Row>, RowsError> {
+        let Some(seq) = self.as_of.filter(|seq| stored.seq() > *seq) else { return Ok(Some(stored.row())) };
+        if Keeping::of(key) != Keeping::Versions {
             return Ok(None);
         }
         let range = past_key(key, Seq(0))..=past_key(key, seq);
         match self.snapshot.range(&self.past, range).next_back() {
             None => Ok(None),
-            Some(entry) => Ok(Some(parse(&entry.value()?))),
+            Some(entry) => Ok(Some(StoredRow::from_bytes(entry.value()?.into()).row())),
         }
     }
 }
@@ -303,53 +314,30 @@ impl Rows for ViewSnapshot {
     fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError> {
         match self.snapshot.get(&self.current, key)? {
             None => Ok(None),
-            Some(bytes) => self.resolve(key, parse(&bytes)),
+            Some(bytes) => self.resolve(key, StoredRow::from_bytes(bytes.into())),
         }
-    }
-
-    fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
-        let range = key_range(scan_bounds(prefix, from, order));
-        let mut fault = None;
-        let rows = self.snapshot.range::<Vec<u8>, _>(&self.current, range);
-        visit_current(rows, prefix.len(), order, &mut |rest, row| {
-            let key = [prefix, rest].concat();
-            match self.resolve(&key, row) {
-                Ok(Some(Row { value: Some(value), .. })) => visit(rest, &value),
-                Ok(_) => ControlFlow::Continue(()),
-                Err(error) => {
-                    fault = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
-        })?;
-        fault.map_or(Ok(()), Err)
     }
 }
 
-fn visit_current(
-    rows: fjall::Iter, prefix_len: usize, order: Order, visit: &mut dyn FnMut(&[u8], Row) -> ControlFlow<()>,
-) -> Result<(), RowsError> {
-    let mut step = |entry: fjall::Guard| -> Result<ControlFlow<()>, RowsError> {
-        let (key, value) = entry.into_inner()?;
-        Ok(visit(&key[prefix_len..], parse(&value)))
-    };
-    match order {
-        Order::Ascending => {
-            for entry in rows {
-                if step(entry)?.is_break() {
-                    break;
-                }
-            }
-        }
-        Order::Descending => {
-            for entry in rows.rev() {
-                if step(entry)?.is_break() {
-                    break;
-                }
+impl Scan for ViewSnapshot {
+    fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
+        let range = key_range(scan_bounds(prefix, from, order));
+        let mut rows = self.snapshot.range::<Vec<u8>, _>(&self.current, range);
+        loop {
+            let next = match order {
+                Order::Ascending => rows.next(),
+                Order::Descending => rows.next_back(),
+            };
+            let Some(entry) = next else { return Ok(()) };
+            let (key, stored) = entry.into_inner()?;
+            let row = self.resolve(&key, StoredRow::from_bytes(stored.into()))?;
+            if let Some(value) = row.and_then(|row| row.value)
+                && visit(&key[prefix.len()..], &value).is_break()
+            {
+                return Ok(());
             }
         }
     }
-    Ok(())
 }
 
 fn key_range((start, end): (Vec<u8>, Option<Vec<u8>>)) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
@@ -358,20 +346,6 @@ fn key_range((start, end): (Vec<u8>, Option<Vec<u8>>)) -> (Bound<Vec<u8>>, Bound
 
 fn past_key(key: &[u8], seq: Seq) -> Vec<u8> {
     [key, &seq.0.to_be_bytes()].concat()
-}
-
-/// A stored row: sequence number, then 1 and the value, or 0 for one taken away.
-fn stored(seq: Seq, value: Option<&[u8]>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(9 + value.map_or(0, <[u8]>::len));
-    out.extend_from_slice(&seq.0.to_be_bytes());
-    out.push(u8::from(value.is_some()));
-    out.extend_from_slice(value.unwrap_or_default());
-    out
-}
-
-fn parse(bytes: &[u8]) -> Row {
-    let value = (bytes.get(8) == Some(&1)).then(|| Bytes::copy_from_slice(&bytes[9..]));
-    Row { seq: Seq(read_u64(bytes)), value }
 }
 
 /// The first eight bytes; what is shorter was not written here and reads as 0.

@@ -17,6 +17,7 @@ const BITS: u32 = 4;
 pub struct Subset {
     /// By prefix, level and index: a member has level 0 and its ordinal, a block the ordinals from `index << 4 * level`.
     blocks: Table<Block>,
+    is_for_readers: bool,
 }
 
 /// What lies in a block.
@@ -80,7 +81,14 @@ impl Subset {
     /// The subset that uses the table `id`.
     #[must_use]
     pub const fn new(id: u8) -> Self {
-        Self { blocks: Table::new(id) }
+        Self { blocks: Table::new(id), is_for_readers: false }
+    }
+
+    /// The same subset, which no decider asks anything.
+    #[must_use]
+    pub const fn for_readers(mut self) -> Self {
+        self.is_for_readers = true;
+        self
     }
 
     /// Takes a member in, until a time ([`Micros::MAX`]: for good). `length` is that of the list.
@@ -90,6 +98,9 @@ impl Subset {
     pub fn enter(
         &self, rows: &mut dyn RowsMut, prefix: impl Key + Copy, length: u64, ordinal: u64, until: Micros,
     ) -> Result<(), RowsError> {
+        if self.is_for_readers && rows.is_for_deciders() {
+            return Ok(());
+        }
         let entered = Block { members: 1, until };
         let fresh = self.at(&*rows, prefix, Place::holding(ordinal, 0))?.is_none();
         self.put(rows, prefix, Place::holding(ordinal, 0), Some(entered))?;
@@ -111,6 +122,9 @@ impl Subset {
     pub fn leave(
         &self, rows: &mut dyn RowsMut, prefix: impl Key + Copy, length: u64, ordinal: u64,
     ) -> Result<(), RowsError> {
+        if self.is_for_readers && rows.is_for_deciders() {
+            return Ok(());
+        }
         if self.at(&*rows, prefix, Place::holding(ordinal, 0))?.is_none() {
             return Ok(());
         }

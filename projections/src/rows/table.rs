@@ -14,7 +14,7 @@ use chancery_ledger::link::Hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Order, Rows, RowsError, RowsMut};
+use super::{FIRST_ONCE, Order, Rows, RowsError, RowsMut, Scan, Value};
 
 /// A part of a key.
 pub trait Key {
@@ -123,9 +123,10 @@ pub struct Versioned<V> {
     pub value: V,
 }
 
-/// A map from `K` to `V` in one view. Ids below [`super::FIRST_INDEX`] keep superseded values.
+/// A map to `V` in one view. Its id tells what becomes of a value when another is written ([`super::Keeping`]).
 pub struct Table<V> {
     id: u8,
+    is_for_readers: bool,
     value: PhantomData<fn() -> V>,
 }
 
@@ -133,7 +134,14 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     /// The table of that id; each id stands for one table in its view.
     #[must_use]
     pub const fn new(id: u8) -> Self {
-        Self { id, value: PhantomData }
+        Self { id, is_for_readers: false, value: PhantomData }
+    }
+
+    /// The same table, of which no decider reads anything: rows kept for deciders alone do without it.
+    #[must_use]
+    pub const fn for_readers(mut self) -> Self {
+        self.is_for_readers = true;
+        self
     }
 
     /// The value under a key.
@@ -159,8 +167,11 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     /// # Errors
     /// [`RowsError`] when storage fails or the value is too large for a row.
     pub fn put(&self, rows: &mut dyn RowsMut, key: impl Key, value: &V) -> Result<(), RowsError> {
-        let bytes = codec::encode_row(value).map_err(|source| RowsError::Unstorable { table: self.id, source })?;
-        rows.put(self.key(key), Some(bytes))
+        if self.is_for_readers && rows.is_for_deciders() {
+            return Ok(());
+        }
+        let value = Value::encode(value).map_err(|source| RowsError::Unstorable { table: self.id, source })?;
+        rows.put(self.key(key), Some(value))
     }
 
     /// Takes the value under a key away.
@@ -190,24 +201,36 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn list(
-        &self, rows: &dyn Rows, prefix: impl Key, from: Option<&[u8]>, order: Order, limit: usize,
+        &self, rows: &dyn Scan, prefix: impl Key, from: Option<&[u8]>, order: Order, limit: usize,
     ) -> Result<Vec<(Vec<u8>, V)>, RowsError> {
         let mut found = Vec::new();
-        let mut fault = None;
-        rows.scan(&self.key(prefix), from, order, &mut |rest, bytes| {
+        self.visit(rows, prefix, from, order, &mut |rest, value| {
             if found.len() == limit {
                 return ControlFlow::Break(());
             }
-            match self.decode(bytes) {
-                Ok(value) => found.push((rest.to_vec(), value)),
-                Err(error) => {
-                    fault = Some(error);
-                    return ControlFlow::Break(());
-                }
-            }
+            found.push((rest.to_vec(), value));
             ControlFlow::Continue(())
         })?;
-        fault.map_or(Ok(found), Err)
+        Ok(found)
+    }
+
+    /// Visits values under a key's beginning, with the rest of their keys.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) fn visit(
+        &self, rows: &dyn Scan, prefix: impl Key, from: Option<&[u8]>, order: Order,
+        visit: &mut dyn FnMut(&[u8], V) -> ControlFlow<()>,
+    ) -> Result<(), RowsError> {
+        let mut fault = None;
+        rows.scan(&self.key(prefix), from, order, &mut |rest, bytes| match self.decode(bytes) {
+            Ok(value) => visit(rest, value),
+            Err(error) => {
+                fault = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        fault.map_or(Ok(()), Err)
     }
 
     fn key(&self, key: impl Key) -> Vec<u8> {
@@ -230,10 +253,19 @@ pub struct DenseList<V> {
 }
 
 impl<V: Serialize + DeserializeOwned> DenseList<V> {
-    /// The list that uses the table ids `id` and `id + 1`.
+    /// The list whose lengths are the table `id`, which keeps its past; its members are the table 64 ids further on,
+    /// each written once.
     #[must_use]
     pub const fn new(id: u8) -> Self {
-        Self { lengths: Table::new(id), members: Table::new(id + 1) }
+        assert!(id < FIRST_ONCE, "a list keeps its past");
+        Self { lengths: Table::new(id), members: Table::new(FIRST_ONCE + id) }
+    }
+
+    /// The same list, of which no decider reads a member. Its length goes into rows that deciders read.
+    #[must_use]
+    pub const fn for_readers(mut self) -> Self {
+        self.members.is_for_readers = true;
+        self
     }
 
     /// Appends a member and gives its ordinal.

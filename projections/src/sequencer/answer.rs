@@ -3,14 +3,15 @@
 
 use chancery_ledger::body::Body;
 use chancery_ledger::event::Event;
+use chancery_ledger::ids::AuditChainId;
 
 use crate::command::Command;
 use crate::decision::State;
-use crate::execution::state::{CHAINS, ENTRIES, MISSIONS};
+use crate::execution::state::{AuditChain, MISSIONS, audit_chain};
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS};
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
-use crate::rows::RowsError;
+use crate::rows::{Rows, RowsError};
 use crate::token::state::TOKENS;
 
 /// The first event of a kind, with its facts; the decider of the command always makes one.
@@ -109,12 +110,16 @@ pub(super) fn output(
         Command::RevokeMission(it) => Output::Mission(row!(MISSIONS, execution, it.mission)?),
         Command::OpenAuditChain(_) => {
             let (_, opened) = fact!(events, AuditChainOpened)?;
-            Output::AuditChain(row!(CHAINS, execution, opened.chain)?)
+            Output::AuditChain(chain(execution, opened.chain)?)
         }
         Command::AppendAuditEntry(_) => {
             let (_, appended) = fact!(events, AuditEntryAppended)?;
-            Output::AuditEntry { entry: row!(ENTRIES, execution, (appended.chain, appended.sequence))? }
+            Output::AuditEntry { entry: appended.clone() }
         }
-        Command::CloseAuditChain(it) => Output::AuditChainClosed(row!(CHAINS, execution, it.chain)?),
+        Command::CloseAuditChain(it) => Output::AuditChainClosed(chain(execution, it.chain)?),
     })
+}
+
+fn chain(execution: &dyn Rows, id: AuditChainId) -> Result<AuditChain, RowsError> {
+    Ok(audit_chain(execution, id)?.ok_or(RowsError::Missing("what a command is about"))?.value)
 }

@@ -11,14 +11,14 @@ use chancery_ledger::body::{Body, Prelude};
 use chancery_ledger::codec::CodecError;
 use chancery_ledger::commit::{GROUP_EVENTS_MAX, Numbered};
 use chancery_ledger::event::{Event, Idempotency};
-use chancery_ledger::ids::{Seq, TenantId, TreeSize, uuid_v7};
+use chancery_ledger::ids::{Seq, TenantId, uuid_v7};
 use chancery_ledger::keys::{KeyDirectory, PublicKey};
 use chancery_ledger::keystore::{Keystore, KeystoreError, NewSecret, SecretName, Secrets};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
 use crossbeam_channel::{Receiver, Select, Sender};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::admit::{self, Admitted};
@@ -32,7 +32,7 @@ use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
 use crate::rows::overlay::Overlay;
-use crate::views::{self, PerView};
+use crate::views::{self, PerView, Views};
 
 /// Most commands in one group: bounds how many callers one commit keeps waiting, and what is held for them.
 const GROUP_COMMANDS_MAX: usize = 512;
@@ -138,7 +138,7 @@ pub(super) struct Start {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Box<dyn Random>,
     pub(super) overlays: PerView<Overlay>,
-    pub(super) progress: PerView<watch::Receiver<TreeSize>>,
+    pub(super) views: Views,
     /// When the log's last event was decided.
     pub(super) last: Micros,
     pub(super) lag_events_max: u64,
@@ -155,7 +155,7 @@ pub(super) struct Decider {
     clock: Arc<dyn Clock>,
     random: Box<dyn Random>,
     overlays: PerView<Overlay>,
-    progress: PerView<watch::Receiver<TreeSize>>,
+    views: Views,
     /// When the last event was decided; no event is decided before it.
     last: Micros,
     /// The position of the next event.
@@ -173,7 +173,7 @@ pub(super) struct Decider {
 
 impl Decider {
     pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Message>, groups: Sender<Group>, start: Start) -> Self {
-        let Start { log, secrets, keys, clock, random, overlays, progress, last, lag_events_max } = start;
+        let Start { log, secrets, keys, clock, random, overlays, views, last, lag_events_max } = start;
         let next = log.size().next();
         Self {
             shared,
@@ -185,7 +185,7 @@ impl Decider {
             clock,
             random,
             overlays,
-            progress,
+            views,
             last,
             next,
             numbered: Numbered::default(),
@@ -304,11 +304,12 @@ impl Decider {
         if lag == 0 || (lag <= self.lag_events_max && held <= LAG_BYTES_MAX) {
             return Outlook::Free;
         }
-        if self.progress.get(view).has_changed().is_err() {
+        if !self.views.get(view).is_following() {
             let name = view.name();
             self.shared.stop(&format!("the {name} view stopped following the log; see the trace, and restart"));
             return Outlook::Over;
         }
+        self.views.get(view).hurry.up();
         if self.shared.is_committer_gone.load(Ordering::Acquire) { Outlook::Over } else { Outlook::Behind }
     }
 
@@ -483,7 +484,7 @@ impl Decider {
         let Some(event) = self.numbered.event(seq) else { return Ok(()) };
         for (view, overlay) in self.overlays.iter_mut() {
             overlay.begin(seq);
-            view.evolve_for_deciding(overlay, event)?;
+            view.evolve(overlay, event)?;
         }
         Ok(())
     }

@@ -383,8 +383,7 @@ impl Sequencer {
             unsynced: Some(Instant::now()),
         };
         let overlays = PerView::try_make(|view| Ok::<_, StartError>(Overlay::new(stores.get(view).clone())))?;
-        let progress = PerView::try_make(|view| Ok::<_, StartError>(views.get(view).progress.clone()))?;
-        let start = decider::Start { log, secrets, keys, clock, random, overlays, progress, last, lag_events_max };
+        let start = decider::Start { log, secrets, keys, clock, random, overlays, views, last, lag_events_max };
         let decider = Decider::new(shared.clone(), waiting, groups, start);
         Ok((Self { shared, jobs }, decider, writer))
     }

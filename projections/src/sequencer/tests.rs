@@ -12,7 +12,7 @@ use crate::command::OpenMission;
 use crate::context::{SystemClock, SystemRandom};
 use crate::identity::state::LEDGER;
 use crate::views::{ViewHandle, open_stores};
-use crate::worker::catch_up;
+use crate::worker::{Hurry, catch_up};
 
 struct Stage {
     sequencer: Sequencer,
@@ -43,7 +43,8 @@ fn stage(dir: &Path) -> Stage {
     let workers = Arc::new(PerView::try_make(worker).unwrap());
     let following = PerView::try_make(|_| Ok::<_, ()>(watch::Sender::new(log.size()))).unwrap();
     let handle = |view| {
-        let handle = ViewHandle { store: stores.get(view).clone(), progress: following.get(view).subscribe() };
+        let (store, progress) = (stores.get(view).clone(), following.get(view).subscribe());
+        let handle = ViewHandle { store, progress, hurry: Hurry::new().0 };
         Ok::<_, ()>(handle)
     };
     let root = LEDGER.get(&stores.get(crate::views::View::Identity).snapshot(), ()).unwrap().unwrap().root.unwrap();

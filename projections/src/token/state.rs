@@ -15,13 +15,13 @@ use crate::rows::{Rows, RowsError};
 /// Tokens, by id.
 pub const TOKENS: Table<Token> = Table::new(1);
 /// Tokens of an agent, by agent and profile code.
-pub const TOKENS_BY_AGENT: DenseList<TokenId> = DenseList::new(2);
+pub const TOKENS_BY_AGENT: DenseList<TokenId> = DenseList::new(2).for_readers();
 /// Tokens of a mission, by mission and profile code.
 pub const TOKENS_BY_MISSION: DenseList<TokenId> = DenseList::new(4);
 /// Tokens derived from a token.
 pub const CHILDREN: DenseList<TokenId> = DenseList::new(6);
 /// Tokens of a tenant.
-pub const TOKENS_BY_TENANT: DenseList<TokenId> = DenseList::new(8);
+pub const TOKENS_BY_TENANT: DenseList<TokenId> = DenseList::new(8).for_readers();
 /// Which tokens of a mission no event ended, and until when they live, by mission and profile code.
 pub const LIVE_IN_MISSION: Subset = Subset::new(10);
 

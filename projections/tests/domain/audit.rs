@@ -1,14 +1,14 @@
 //! Audit chains: contracts/orgkernel.md section 8.
 
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::execution::AuditLayer;
+use chancery_ledger::body::execution::{AuditEntryAppended, AuditLayer};
 use chancery_ledger::body::field::JsonText;
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{AuditChainId, MissionId, ThingId, uuid_v7};
 use chancery_ledger::keystore::SecretName;
 use chancery_ledger::link::Hash;
 use chancery_projections::command::*;
-use chancery_projections::execution::state::{CHAINS, ENTRIES};
+use chancery_projections::execution::state::{ENTRIES, TAILS};
 use chancery_projections::execution::view::{
     AuditChainFilter, audit_chain, audit_chain_of_mission, audit_chains, audit_chains_page, audit_entries, audit_entry,
     verify_audit_chain, whole_audit_chain,
@@ -148,10 +148,7 @@ fn appending_checks_its_fields_and_keeps_numbers_as_they_were_spelled() {
 #[test]
 fn verification_finds_every_kind_of_damage() {
     type Damage = fn(&mut World, AuditChainId);
-    fn change(
-        w: &mut World, chain: AuditChainId, sequence: u64,
-        change: impl Fn(&mut chancery_projections::execution::state::AuditEntry),
-    ) {
+    fn change(w: &mut World, chain: AuditChainId, sequence: u64, change: impl Fn(&mut AuditEntryAppended)) {
         let (_, rows) = w.views.iter_mut().find(|(view, _)| *view == View::Execution).unwrap();
         let mut entry = ENTRIES.get(rows, (chain, sequence)).unwrap().unwrap();
         change(&mut entry);
@@ -218,9 +215,9 @@ fn verification_finds_every_kind_of_damage() {
                     entry.sequence += 1;
                     ENTRIES.put(rows(w), (chain, sequence + 1), &entry).unwrap();
                 }
-                let mut row = CHAINS.get(rows(w), chain).unwrap().unwrap();
+                let mut row = TAILS.get(rows(w), chain).unwrap().unwrap();
                 row.entries += 1;
-                CHAINS.put(rows(w), chain, &row).unwrap();
+                TAILS.put(rows(w), chain, &row).unwrap();
                 change(w, chain, 2, |entry| entry.event.push('x'));
             },
             2,
@@ -228,9 +225,9 @@ fn verification_finds_every_kind_of_damage() {
         (
             "the tail cut off, with its number",
             |w, chain| {
-                let mut row = CHAINS.get(rows(w), chain).unwrap().unwrap();
+                let mut row = TAILS.get(rows(w), chain).unwrap().unwrap();
                 row.entries = 3;
-                CHAINS.put(rows(w), chain, &row).unwrap();
+                TAILS.put(rows(w), chain, &row).unwrap();
             },
             3,
         ),
@@ -247,9 +244,9 @@ fn verification_finds_every_kind_of_damage() {
             "the head moved",
             |w, chain| {
                 let rows = w.views.iter_mut().find(|(view, _)| *view == View::Execution).unwrap().1;
-                let mut row = CHAINS.get(rows, chain).unwrap().unwrap();
+                let mut row = TAILS.get(rows, chain).unwrap().unwrap();
                 row.head = Hash::ZERO;
-                CHAINS.put(rows, chain, &row).unwrap();
+                TAILS.put(rows, chain, &row).unwrap();
             },
             5,
         ),
@@ -273,9 +270,9 @@ fn what_is_rewritten_with_the_head_is_the_ledgers_to_find() {
     let (mut w, chain) = chain_of_five();
     let rows = w.views.iter_mut().find(|(view, _)| *view == View::Execution).unwrap().1;
     let kept = ENTRIES.get(rows, (chain, 3_u64)).unwrap().unwrap();
-    let mut row = CHAINS.get(rows, chain).unwrap().unwrap();
+    let mut row = TAILS.get(rows, chain).unwrap().unwrap();
     (row.entries, row.head) = (4, kept.entry_hash);
-    CHAINS.put(rows, chain, &row).unwrap();
+    TAILS.put(rows, chain, &row).unwrap();
     let verdict = verify_audit_chain(&w.reading(), w.root, chain).unwrap().unwrap();
     assert_eq!((verdict.valid, verdict.entries), (true, 4));
 }

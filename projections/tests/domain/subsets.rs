@@ -108,10 +108,4 @@ impl chancery_projections::rows::Rows for Counting<'_> {
         self.reads.set(self.reads.get() + 1);
         self.rows.row(key)
     }
-
-    fn scan(
-        &self, _: &[u8], _: Option<&[u8]>, _: Order, _: &mut chancery_projections::rows::Visit<'_>,
-    ) -> Result<(), chancery_projections::rows::RowsError> {
-        unreachable!("a subset reads by key")
-    }
 }

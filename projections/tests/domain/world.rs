@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Mutex;
 
-use bytes::Bytes;
 use chancery_ledger::actor::{Actor, Method, Principal};
 use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::JsonText;
@@ -24,7 +23,7 @@ use chancery_projections::decision::{Answer, State, Stop};
 use chancery_projections::identity::view as identity;
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
-use chancery_projections::rows::{Order, Row, Rows, RowsError, RowsMut, Visit};
+use chancery_projections::rows::{Order, Row, Rows, RowsError, RowsMut, Scan, StoredRow, Value, Visit};
 use chancery_projections::view::Reading;
 use chancery_projections::views::{PerView, View};
 use zeroize::Zeroizing;
@@ -37,13 +36,23 @@ pub const START: Micros = Micros(1_767_323_045_000_000);
 pub struct Memory {
     rows: BTreeMap<Vec<u8>, Row>,
     seq: u64,
+    is_for_deciders: bool,
+}
+
+impl Memory {
+    /// Rows that deciders ask for, and no others.
+    pub fn for_deciders() -> Self {
+        Self { is_for_deciders: true, ..Self::default() }
+    }
 }
 
 impl Rows for Memory {
     fn row(&self, key: &[u8]) -> Result<Option<Row>, RowsError> {
         Ok(self.rows.get(key).cloned())
     }
+}
 
+impl Scan for Memory {
     fn scan(&self, prefix: &[u8], from: Option<&[u8]>, order: Order, visit: &mut Visit<'_>) -> Result<(), RowsError> {
         let range = (Bound::Included(prefix.to_vec()), Bound::Unbounded);
         let mut found: Vec<_> =
@@ -65,9 +74,13 @@ impl Rows for Memory {
 }
 
 impl RowsMut for Memory {
-    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), RowsError> {
-        self.rows.insert(key, Row { seq: Seq(self.seq), value: value.map(Bytes::from) });
+    fn put(&mut self, key: Vec<u8>, value: Option<Value>) -> Result<(), RowsError> {
+        self.rows.insert(key, StoredRow::new(Seq(self.seq), value).row());
         Ok(())
+    }
+
+    fn is_for_deciders(&self) -> bool {
+        self.is_for_deciders
     }
 }
 

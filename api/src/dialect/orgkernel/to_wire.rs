@@ -1,12 +1,12 @@
 //! Native things as OrgKernel shows them. What was registered another way has to show here too, fail-closed where it
 //! never had what the vendor asks for (DOMAIN section 3.1).
 
-use chancery_ledger::body::execution::ExternalKey;
+use chancery_ledger::body::execution::{AuditEntryAppended, ExternalKey};
 use chancery_ledger::ids::MissionId;
 use chancery_ledger::time::Micros;
 use chancery_projections::b64u;
 use chancery_projections::command::{AgentProfile, IssueToken};
-use chancery_projections::execution::state::{AuditChain, AuditEntry};
+use chancery_projections::execution::state::AuditChain;
 use chancery_projections::execution::view::{AuditChainVerdict, AuditChainView, AuditEntryView};
 use chancery_projections::identity::state::{self, Agent, AgentStatus};
 use chancery_projections::identity::view::{AgentView, CertificateView, PublicKeyView};
@@ -322,7 +322,7 @@ pub fn initialized(chain: &AuditChain) -> Initialized {
 
 /// An entry that was appended.
 #[must_use]
-pub fn appended(entry: &AuditEntry) -> Appended {
+pub fn appended(entry: &AuditEntryAppended) -> Appended {
     Appended {
         entry_id: render_entry(entry.entry),
         chain_id: render_chain(entry.chain),

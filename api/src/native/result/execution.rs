@@ -1,12 +1,12 @@
 //! Missions and audit chains as a command left them.
 
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::execution::{AuditLayer, ExternalKey, MissionEnd, MissionTerms};
+use chancery_ledger::body::execution::{AuditEntryAppended, AuditLayer, ExternalKey, MissionEnd, MissionTerms};
 use chancery_ledger::ids::{AgentId, AuditChainId, AuditEntryId, MissionId};
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use chancery_projections::context::{ContextError, Opener};
-use chancery_projections::execution::state::{AuditChain, AuditEntry, Mission, MissionState};
+use chancery_projections::execution::state::{AuditChain, Mission, MissionState};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ pub(super) fn audit_chain(row: AuditChain) -> AuditChainResult {
     }
 }
 
-pub(super) fn audit_entry(row: AuditEntry) -> AuditEntryResult {
+pub(super) fn audit_entry(row: AuditEntryAppended) -> AuditEntryResult {
     AuditEntryResult {
         id: row.entry,
         chain: row.chain,

@@ -10,7 +10,7 @@ use crate::check::{check_len, check_optional};
 use crate::command::{AppendAuditEntry, CloseAuditChain, OpenAuditChain};
 use crate::context::Context;
 use crate::decision::{Decided, State, Stop};
-use crate::execution::state::{AuditChain, CHAIN_BY_MISSION, CHAINS};
+use crate::execution::state::{AuditChain, CHAIN_BY_MISSION, audit_chain};
 use crate::json::{Json, Members};
 use crate::lane::orgkernel::entry::{EntryPreimage, GENESIS, TERMINAL, genesis_data, terminal_data};
 use crate::lane::orgkernel::ids::{render_chain, render_entry};
@@ -24,7 +24,7 @@ pub const DATA_BYTES_MAX: usize = 32 * 1024;
 /// # Errors
 /// [`Rejection::NotFound`] when there is none.
 pub fn find(state: &State<'_>, tenant: TenantId, id: AuditChainId) -> Result<AuditChain, Stop> {
-    let found = CHAINS.get(state.execution, id)?.filter(|chain| chain.tenant == tenant);
+    let found = audit_chain(state.execution, id)?.map(|found| found.value).filter(|chain| chain.tenant == tenant);
     Ok(found.ok_or(Rejection::NotFound { thing: "audit chain" })?)
 }
 

@@ -1,7 +1,7 @@
 //! Audit chains, their entries, and whether they are whole.
 
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::execution::AuditLayer;
+use chancery_ledger::body::execution::{AuditEntryAppended, AuditLayer};
 use chancery_ledger::body::field::JsonText;
 use chancery_ledger::ids::{AuditChainId, AuditEntryId, MissionId, Seq, TenantId};
 use chancery_ledger::link::Hash;
@@ -9,7 +9,7 @@ use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::execution::state::{AuditChain, AuditEntry, CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ENTRIES};
+use crate::execution::state::{self, AuditChain, CHAIN_BY_MISSION, CHAIN_LIST, CHAINS_BY_AGENT, ENTRIES};
 use crate::identity::view::member;
 use crate::json::Json;
 use crate::lane::orgkernel::entry::{ChainFault, ChainVerifier, EntryPreimage, StoredEntry};
@@ -115,7 +115,7 @@ pub struct AuditChainFilter {
 pub fn audit_chain(
     reading: &Reading<'_>, tenant: TenantId, id: AuditChainId,
 ) -> Result<Option<AuditChainView>, ViewError> {
-    let found = CHAINS.get_versioned(reading.execution, id)?.filter(|it| it.value.tenant == tenant);
+    let found = state::audit_chain(reading.execution, id)?.filter(|it| it.value.tenant == tenant);
     Ok(found.map(chain_view))
 }
 
@@ -219,9 +219,8 @@ pub fn whole_audit_chain(
 pub fn verify_audit_chain(
     reading: &Reading<'_>, tenant: TenantId, id: AuditChainId,
 ) -> Result<Option<AuditChainVerdict>, ViewError> {
-    let Some(chain) = CHAINS.get(reading.execution, id)?.filter(|chain| chain.tenant == tenant) else {
-        return Ok(None);
-    };
+    let found = state::audit_chain(reading.execution, id)?.map(|found| found.value);
+    let Some(chain) = found.filter(|chain| chain.tenant == tenant) else { return Ok(None) };
     let (mut entries, mut erased) = (0, 0);
     let fault = walk(reading, &chain, &mut entries, &mut erased)?;
     Ok(Some(AuditChainVerdict {
@@ -292,7 +291,9 @@ fn entry(
     })
 }
 
-fn opened_data(reading: &Reading<'_>, tenant: TenantId, row: &AuditEntry) -> Result<Option<JsonText>, ViewError> {
+fn opened_data(
+    reading: &Reading<'_>, tenant: TenantId, row: &AuditEntryAppended,
+) -> Result<Option<JsonText>, ViewError> {
     let text: Option<String> = reading.opener.open(tenant, Kind::AuditEntryAppended, "data", &row.data)?;
     Ok(text.map(JsonText))
 }
