@@ -315,7 +315,12 @@ impl Follower {
         match other {
             // Whoever asked may have gone; the rebuilt view is in place all the same.
             Some(Message::Adopt(store, reply)) => drop(reply.send(self.adopt(store))),
-            Some(Message::Stop) => return ControlFlow::Break(()),
+            Some(Message::Stop) => {
+                if let Err(error) = self.store.store_cursor() {
+                    tracing::error!(view = self.view.name(), %error, "the view's cursor could not be stored");
+                }
+                return ControlFlow::Break(());
+            }
             Some(Message::Commit(..) | Message::Missed) | None => {}
         }
         ControlFlow::Continue(())

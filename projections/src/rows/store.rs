@@ -170,6 +170,20 @@ impl ViewStore {
         Ok(())
     }
 
+    /// Stores how far the view has read, if what is stored of that is behind: what a stop does, so that the next start
+    /// reads nothing again.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when the storage fails.
+    pub fn store_cursor(&self) -> Result<(), RowsError> {
+        let TreeSize(cursor) = self.cursor();
+        if self.shared.stored_cursor.load(Ordering::Relaxed) < cursor {
+            self.generation().meta.insert(CURSOR, cursor.to_be_bytes())?;
+            self.shared.stored_cursor.store(cursor, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// The newest row under a key, as it is stored.
     ///
     /// # Errors
