@@ -526,7 +526,7 @@ fn when_too_many_wait_the_next_is_told_to_come_again_and_one_that_waits_gets_in(
         let mut pending = vec![sequencer.submit(mission()).unwrap()];
         log.wait_for_append();
         // A full group is gathered behind the commit that waits, and two commands wait behind that.
-        for _ in 0..256 + 2 {
+        for _ in 0..512 + 2 {
             pending.push(sequencer.submit_when_free(mission()).await.unwrap());
         }
         let busy = sequencer.submit(mission()).unwrap_err();
@@ -541,12 +541,12 @@ fn when_too_many_wait_the_next_is_told_to_come_again_and_one_that_waits_gets_in(
             assert!(matches!(pending.await.unwrap().answer, Ok(Output::Mission(_))));
         }
         let counts = sequencer.status().counts;
-        assert_eq!((counts.commands, counts.events, counts.refused), (260, 260, 0));
+        assert_eq!((counts.commands, counts.events, counts.refused), (516, 516, 0));
         assert!(counts.commits <= 4, "{counts:?}");
         for (stage, timing) in sequencer.stages().iter() {
             // The last group's answers are counted when all of them were given.
             let counted = timing.read().count;
-            assert!(counted == 260 || stage == Stage::Answer && counted < 260, "{stage:?}: {counted}");
+            assert!(counted == 516 || stage == Stage::Answer && counted < 516, "{stage:?}: {counted}");
         }
         assert!(sequencer.stages().get(Stage::Decide).read().sum_secs > 0.0);
     });

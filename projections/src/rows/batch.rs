@@ -71,7 +71,7 @@ impl Rows for Batch<'_> {
 impl RowsMut for Batch<'_> {
     fn put(&mut self, key: Vec<u8>, value: Option<Value>) -> Result<(), RowsError> {
         let row = StoredRow::new(self.seq, value);
-        self.bytes += row.len();
+        self.bytes += row.stored_bytes();
         match self.written.get_mut(&key) {
             Some(written) => {
                 let before = std::mem::replace(&mut written.newest, row);
@@ -80,7 +80,7 @@ impl RowsMut for Batch<'_> {
                     written.superseded.push(before);
                     self.rows += 1;
                 } else {
-                    self.bytes -= before.len();
+                    self.bytes -= before.stored_bytes();
                 }
             }
             None => {

@@ -74,12 +74,6 @@ impl Value {
         codec::encode_row_after(&mut bytes, value)?;
         Ok(Self(bytes))
     }
-
-    /// How many bytes it takes.
-    #[must_use]
-    pub const fn stored_bytes(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// A row as it is stored, whole.
@@ -117,7 +111,7 @@ impl StoredRow {
 
     /// How many bytes it takes.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn stored_bytes(&self) -> usize {
         self.0.len()
     }
 
