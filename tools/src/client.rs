@@ -54,6 +54,25 @@ impl Daemon {
         self.answered(self.headers(request)?.call())
     }
 
+    /// Why the daemon takes no commands now; `None` when it does. Needs no key.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached, or what answers is none.
+    pub fn readiness(&self) -> anyhow::Result<Option<String>> {
+        let asked = self.agent()?.get(format!("{}/readyz", self.base())).call();
+        let mut answer = asked.with_context(|| self.unreachable())?;
+        if answer.status().is_success() {
+            return Ok(None);
+        }
+        let text = answer.body_mut().read_to_string().unwrap_or_default();
+        match serde_json::from_str::<Problem>(&text) {
+            Ok(problem) => Ok(Some(problem.detail)),
+            Err(_) => {
+                bail!("{} answered {}, and not as a Chancery daemon does; is --url right?", self.url, answer.status())
+            }
+        }
+    }
+
     /// Posts a body, and gives the answer whatever its status.
     ///
     /// # Errors

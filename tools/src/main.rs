@@ -1,12 +1,13 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
-//! `verify`, `replay`, `inspect` and `export` work offline on a data directory or an export; `submit` and `keys` talk to
-//! a running daemon; `bench` measures one.
+//! `verify`, `replay`, `inspect` and `export` work offline on a data directory or an export; `submit`, `health` and `keys`
+//! talk to a running daemon; `bench` measures one.
 
 #[cfg(target_os = "linux")]
 mod bench;
 mod client;
 mod export;
+mod health;
 mod inspect;
 mod keys;
 mod moment;
@@ -48,6 +49,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Send one command, or many as NDJSON, to a daemon.
     Submit(submit::Arguments),
+    /// Ask a running daemon whether it is ready; exit code 0 only if it is.
+    Health(health::Arguments),
     /// List, make and revoke API keys; show and rotate the ledger's sealing key.
     Keys(keys::Arguments),
     /// Measure a daemon on this machine: commands a second, latencies, verifying, replaying, growth.
@@ -94,6 +97,7 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Export(arguments) => export::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
+        Command::Health(arguments) => health::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),
         #[cfg(target_os = "linux")]
         Command::Bench(arguments) => bench::run(arguments),

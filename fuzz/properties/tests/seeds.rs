@@ -130,11 +130,16 @@ fn requests() {
     dictionary("http", &made::request_words());
 }
 
-/// A dictionary as libFuzzer reads it.
+/// A dictionary as libFuzzer reads it: printable ASCII, and everything else by its number.
 fn dictionary(target: &str, words: &[String]) {
     let path = fuzz().join(format!("dictionaries/{target}.dict"));
-    let escaped = |word: &String| format!("\"{}\"\n", word.replace('\\', "\\\\").replace('"', "\\\""));
-    let text: String = words.iter().map(escaped).collect();
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02X}"),
+    };
+    let line = |word: &String| format!("\"{}\"\n", word.bytes().map(escaped).collect::<String>());
+    let text: String = words.iter().map(line).collect();
     if is_blessing() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
