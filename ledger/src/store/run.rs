@@ -11,9 +11,9 @@ use super::SEAL_BYTES_MAX;
 use super::record::{RECORD_BYTES_MAX, Record, RecordError};
 use crate::ids::{Seq, TreeSize};
 
-/// A run that has so many bytes takes no further event. Twice as many would hardly save anything more, and reading one
-/// event would take twice as long.
-pub const FULL_BYTES: usize = 8 * 1024;
+/// A run that would have more bytes with a further event does not take it. Longer ones would save little more, and cost
+/// memory: sled keeps some thousands of leaves beyond what its cache may hold before it lets go of any.
+pub const FULL_BYTES: usize = 2 * 1024;
 /// Longest run, in bytes: when one event of the largest size is all it holds, or comes last into one nearly full, no
 /// other follows, and then the seals of its commits.
 pub const RUN_BYTES_MAX: usize = FULL_BYTES + 1 + RECORD_BYTES_MAX + 1 + 4 + SEAL_BYTES_MAX;
