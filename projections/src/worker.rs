@@ -64,8 +64,19 @@ enum Message {
     /// A commit, and when it was durable.
     Commit(Arc<Commit>, Instant),
     Missed,
-    Adopt(ViewStore, Sender<Result<Adopted, WorkerError>>),
+    Adopt(ViewStore),
     Stop,
+}
+
+/// Who asked a worker to adopt a rebuilt view. It lies apart from the message, which a worker that ends leaves where it
+/// is: nobody would be told then.
+#[derive(Default)]
+enum Asking {
+    #[default]
+    Nobody,
+    Somebody(Sender<Result<Adopted, WorkerError>>),
+    /// The worker has ended, and nobody is answered any more.
+    TooLate,
 }
 
 /// A view and the one that took its place, both held still at the same cursor.
@@ -112,6 +123,8 @@ struct Waiting {
     bytes: AtomicUsize,
     /// A commit was not handed over, because too much waited; it is to be read from the log.
     missed: AtomicBool,
+    /// Who waits for a rebuilt view to be adopted.
+    asking: Mutex<Asking>,
     /// From a commit's being durable to its being in the view.
     visible: Timing,
 }
@@ -197,6 +210,11 @@ impl Worker {
             }
         }
         self.waiting.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.look();
+    }
+
+    /// Tells the worker that the log may hold what it was not told of, without waiting.
+    pub fn look(&self) {
         self.waiting.missed.store(true, Ordering::Release);
         // If there is no room for this either, the worker has yet to take what fills it, and then sees the mark.
         let _ = self.messages.try_send(Message::Missed);
@@ -217,7 +235,14 @@ impl Worker {
         let rebuilt = self.store.next_generation()?;
         catch_up(self.view, &rebuilt, &*self.log, self.log.size())?;
         let (reply, answer) = bounded(1);
-        self.messages.send(Message::Adopt(rebuilt, reply)).map_err(|_| stopped())?;
+        {
+            let mut asking = self.waiting.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*asking, Asking::TooLate) {
+                return Err(stopped());
+            }
+            *asking = Asking::Somebody(reply);
+        }
+        self.messages.send(Message::Adopt(rebuilt)).map_err(|_| stopped())?;
         Ok(Rebuilding { view: self.view, answer })
     }
 
@@ -251,6 +276,19 @@ impl Rebuilding {
             tracing::error!(view = self.view.name(), %cursor, "the rebuilt view differs from the live one it replaced");
         }
         Ok(rebuilt)
+    }
+}
+
+impl Waiting {
+    /// Puts somebody else in the place of who asked, and gives back that one.
+    fn ask(&self, asking: Asking) -> Asking {
+        std::mem::replace(&mut *self.asking.lock().unwrap_or_else(PoisonError::into_inner), asking)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.waiting.ask(Asking::TooLate);
     }
 }
 
@@ -314,7 +352,12 @@ impl Follower {
         durable.into_iter().for_each(|since| self.waiting.visible.observe(since.elapsed()));
         match other {
             // Whoever asked may have gone; the rebuilt view is in place all the same.
-            Some(Message::Adopt(store, reply)) => drop(reply.send(self.adopt(store))),
+            Some(Message::Adopt(store)) => {
+                let adopted = self.adopt(store);
+                if let Asking::Somebody(reply) = self.waiting.ask(Asking::Nobody) {
+                    drop(reply.send(adopted));
+                }
+            }
             Some(Message::Stop) => {
                 if let Err(error) = self.store.store_cursor() {
                     tracing::error!(view = self.view.name(), %error, "the view's cursor could not be stored");
@@ -359,7 +402,9 @@ impl Follower {
     }
 
     fn adopt(&self, rebuilt: ViewStore) -> Result<Adopted, WorkerError> {
-        let cursor = self.store.cursor();
+        // The log may have been longer when the other was read from it than what this one was told of.
+        let cursor = self.store.cursor().max(rebuilt.cursor());
+        catch_up(self.view, &self.store, &*self.log, cursor)?;
         catch_up(self.view, &rebuilt, &*self.log, cursor)?;
         let before = self.store.snapshot();
         self.store.adopt(rebuilt)?;
@@ -394,4 +439,25 @@ pub fn catch_up(view: View, store: &ViewStore, log: &dyn LogStore, size: TreeSiz
     }
     store.apply(batch, cursor)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chancery_ledger::store::on_sled::SledStore;
+
+    use super::*;
+
+    /// Symptom: whoever asked for a rebuild waited for ever. Cause: the view's worker ended before it came to the request,
+    /// which stayed in the queue with the means to answer it. Who asked is kept apart from it, and told.
+    #[test]
+    fn whoever_waits_for_a_rebuild_is_told_when_the_worker_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Arc::new(SledStore::open(&dir.path().join("log")).unwrap());
+        let store = ViewStore::open(&dir.path().join("view")).unwrap();
+        let (worker, follower, _) = Worker::prepare(View::Execution, store, log).unwrap();
+        let rebuilding = worker.begin_rebuild().unwrap();
+        drop(follower);
+        assert!(rebuilding.finish().is_err());
+        assert!(worker.begin_rebuild().is_err());
+    }
 }

@@ -4,24 +4,31 @@
 
 mod support;
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use chancery_ledger::actor::Actor;
+use chancery_ledger::block_file::BlockFile;
 use chancery_ledger::body::Body;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::commit;
 use chancery_ledger::data_dir::DataDirError;
 use chancery_ledger::ids::{Seq, TenantId, TreeSize};
 use chancery_ledger::keys::{KeyDirectory, PublicKey};
+use chancery_ledger::keystore::Keystore;
+use chancery_ledger::last_checkpoint::LastCheckpoint;
 use chancery_ledger::store::LogStore;
 use chancery_ledger::tree::seal::Seal;
 use chancery_projections::bootstrap::FirstStart;
 use chancery_projections::command::RotateSigningKey;
-use chancery_projections::engine::{Engine, EngineConfig, OpenError};
-use chancery_projections::identity::state::{AGENTS, CREDENTIALS, MEMBERS, SEALING_KEY, TENANTS};
+use chancery_projections::context::Caller;
+use chancery_projections::engine::{Engine, EngineConfig, OpenError, Stepped, Storage};
+use chancery_projections::identity::state::{AGENTS, CREDENTIALS, LEDGER, MEMBERS, SEALING_KEY, TENANTS};
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
-use chancery_projections::sequencer::SubmitError;
+use chancery_projections::sequencer::{Request, Step, SubmitError};
 use chancery_projections::views::View;
 use support::{HandClock, MemoryLog, Mode, START, World, agent, agent_with_key, config, credential_of};
 
@@ -318,4 +325,66 @@ fn stopping_finishes_what_was_let_in_and_lets_nothing_more_in() {
         assert_eq!(handle.store.cursor(), log.size(), "{}", view.name());
     }
     world.engine.stop();
+}
+
+/// A file in memory, whose writes can be made to fail.
+#[derive(Debug, Clone, Default)]
+struct FailingFile {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    fails: Arc<AtomicBool>,
+}
+
+impl BlockFile for FailingFile {
+    fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+        let stored = self.bytes.lock().unwrap();
+        bytes.copy_from_slice(&stored[at as usize..at as usize + bytes.len()]);
+        Ok(())
+    }
+
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> std::io::Result<()> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("full"));
+        }
+        let mut stored = self.bytes.lock().unwrap();
+        let end = at as usize + bytes.len();
+        let len = stored.len().max(end);
+        stored.resize(len, 0);
+        stored[at as usize..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Symptom: when the checkpoint beside the log could not be written, every read was answered "the view is behind" until a
+/// restart. Cause: the log held the group by then, and readers wait for what the log holds; but nobody told the views.
+#[test]
+fn a_commit_that_fails_after_the_log_has_it_leaves_no_view_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, clock) = (MemoryLog::new(), HandClock::new());
+    let file = FailingFile::default();
+    LastCheckpoint::format(&file).unwrap();
+    let storage = Storage {
+        log: log.clone(),
+        secrets: Keystore::open(&dir.path().join("keystore")).unwrap(),
+        last_checkpoint: LastCheckpoint::over(Box::new(file.clone()), Path::new("last-checkpoint")).unwrap(),
+    };
+    let (mut node, _) = Stepped::open(config(dir.path(), &clock), storage).unwrap();
+    let founded = log.size();
+    let identity = node.views().get(View::Identity).store.snapshot();
+    let root = LEDGER.get(&identity, ()).unwrap().unwrap().root.unwrap();
+    let caller = Caller { tenant: root, actor: Actor::system() };
+    let pending = node.sequencer().submit(Request::new(root, caller, agent("ada"))).unwrap();
+    assert_eq!((node.decide(), node.take()), (Step::Decided(founded.next()), Some(1)));
+    file.fails.store(true, Ordering::SeqCst);
+    let failed = node.commit().unwrap().unwrap_err();
+    assert!(failed.contains("full"), "{failed}");
+    assert!(matches!(pending.wait(), Err(SubmitError::Stopped { .. })));
+    assert!(node.sequencer().acknowledged() > founded);
+    for view in View::ALL {
+        assert!(node.follow(view));
+        assert_eq!(node.views().get(view).store.cursor(), node.sequencer().acknowledged(), "{}", view.name());
+    }
 }

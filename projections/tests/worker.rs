@@ -175,3 +175,22 @@ fn view_ahead_of_restored_log_is_rebuilt() {
     assert_eq!(store.digest().unwrap(), digest_from_the_log(dir.path(), View::Execution, &log));
     assert_eq!(store.cursor(), TreeSize(5));
 }
+
+/// Symptom: a rebuild said that the view differed from the one it replaced, and nothing was wrong. Cause: the log already
+/// held a commit that the view's worker had not been told of, so the two were compared at different events. Both are
+/// brought to the same one first.
+#[test]
+fn a_view_rebuilt_from_a_log_that_is_ahead_of_its_worker_is_compared_at_the_same_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = MemoryLog::new();
+    let mut committer = committer(dir.path(), &log);
+    commit(&mut committer, 3);
+    let store = ViewStore::open(&dir.path().join("view")).unwrap();
+    let (worker, _) = Worker::start(View::Execution, store.clone(), log.clone()).unwrap();
+    commit(&mut committer, 2);
+    let rebuilt = worker.rebuild().unwrap();
+    assert_eq!((rebuilt.cursor, rebuilt.before), (TreeSize(5), rebuilt.after));
+    assert_eq!(store.cursor(), TreeSize(5));
+    worker.stop();
+    assert_eq!(store.digest().unwrap(), digest_from_the_log(dir.path(), View::Execution, &log));
+}

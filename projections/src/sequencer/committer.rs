@@ -98,7 +98,13 @@ impl Writer {
             return Ok(None);
         }
         let begun = Instant::now();
-        let commit = Arc::new(self.committer.commit(group.numbered.clone()).map_err(|error| error.to_string())?);
+        let commit = self.committer.commit(group.numbered.clone()).map_err(|error| {
+            // The log may hold the group all the same, when it was the checkpoint beside it that failed; and readers wait
+            // for what the log holds.
+            self.workers.iter().for_each(|(_, worker)| worker.look());
+            error.to_string()
+        })?;
+        let commit = Arc::new(commit);
         let durable = Instant::now();
         self.workers.iter().for_each(|(_, worker)| worker.follow(&commit));
         self.seal = commit.seal().bytes().clone();
