@@ -16,6 +16,7 @@ use chancery_projections::identity::state::LEDGER;
 use chancery_projections::origin::Origin;
 use chancery_projections::sequencer::{Request, SubmitError};
 use chancery_projections::views::View;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -130,6 +131,8 @@ async fn open(config: &Config, url: &str) -> Result<Arc<Engine>, DaemonError> {
     engine.passphrase = config.passphrase.clone();
     engine.waiting_max = config.queue_max;
     engine.archive = config.archive();
+    let runtime = Handle::current();
+    engine.deliver = Box::new(move |answers| drop(runtime.spawn(async { answers.deliver() })));
     let (file, url) = (config.bootstrap_file.clone(), url.to_owned());
     engine.on_first_start = Some(Box::new(move |first: &FirstStart| match file {
         Some(file) => write_bootstrap_file(&file, first),

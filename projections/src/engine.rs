@@ -25,7 +25,7 @@ use crate::bootstrap::{self, FirstStart, FoundError};
 use crate::context::{Clock, PooledRandom, Random, SystemClock};
 use crate::rows::RowsError;
 use crate::rows::store::ViewStore;
-use crate::sequencer::{Parts, Sequencer, StartError, Threads};
+use crate::sequencer::{Answers, Deliver, Parts, Sequencer, StartError, Threads};
 use crate::timing::Timing;
 use crate::views::{self, PerView, View, ViewHandle, Views};
 use crate::worker::{Rebuilt, Worker, WorkerError};
@@ -54,6 +54,9 @@ pub struct EngineConfig {
     pub waiting_max: usize,
     /// Events a view may be behind before deciding waits for it.
     pub lag_events_max: u64,
+    /// Has the answers to a group of commands delivered. By itself the committer does so, which is right for callers on
+    /// threads of their own. Tasks of a runtime are woken for less by the runtime, all of a group's at once.
+    pub deliver: Deliver,
     /// A second copy of the log, if one is to be kept.
     pub archive: Option<ArchiveConfig>,
     /// Called with the credentials of a first start before the commit that makes them good. What it writes down is
@@ -73,6 +76,7 @@ impl EngineConfig {
             random: Box::new(PooledRandom::default()),
             waiting_max: WAITING_MAX,
             lag_events_max: LAG_EVENTS_MAX,
+            deliver: Box::new(Answers::deliver),
             archive: None,
             on_first_start: None,
         }
@@ -238,6 +242,7 @@ impl Ground {
             stores: self.stores,
             views: views.clone(),
             workers: Arc::new(workers),
+            deliver: config.deliver,
             waiting_max: config.waiting_max,
             lag_events_max: config.lag_events_max,
         };

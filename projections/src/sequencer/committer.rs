@@ -15,7 +15,7 @@ use chancery_ledger::store::{LogStore, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::decider::{Group, Outcome, Reply};
-use super::{Receipt, Recorded, Shared, Stage, StopOnPanic, SubmitError};
+use super::{Answers, Deliver, Receipt, Recorded, Shared, Stage, StopOnPanic, SubmitError};
 use crate::rejection::Rejection;
 use crate::views::PerView;
 use crate::worker::Worker;
@@ -32,6 +32,7 @@ pub(super) struct Writer {
     pub(super) secrets: Arc<Keystore>,
     pub(super) log: Arc<dyn LogStore>,
     pub(super) workers: Arc<PerView<Worker>>,
+    pub(super) deliver: Deliver,
     /// The newest seal.
     pub(super) seal: Bytes,
     /// Since when a checkpoint waits to be synced.
@@ -126,13 +127,12 @@ impl Writer {
     /// Answers everybody in a group, once it and all before it are durable.
     pub(super) fn answer(&self, group: Group, commit: Option<&Commit>) {
         let (begun, commands) = (Instant::now(), group.replies.len() as u64);
-        for Reply { to, outcome, span, taken } in group.replies {
+        let answers = group.replies.into_iter().map(|Reply { to, outcome, span, taken }| {
             self.shared.stages.get(Stage::Gather).observe(group.closed - taken);
             self.shared.count(&outcome);
-            let receipt = span.in_scope(|| self.receipt(outcome, commit).inspect(trace));
-            // Whoever asked may have gone.
-            let _ = to.send(receipt);
-        }
+            (to, span.in_scope(|| self.receipt(outcome, commit).inspect(trace)))
+        });
+        (self.deliver)(Answers(answers.collect()));
         self.shared.stages.get(Stage::Answer).observe_many(begun.elapsed(), commands);
     }
 

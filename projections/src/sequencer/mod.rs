@@ -255,7 +255,7 @@ impl Sequencer {
 /// An answer to come.
 #[derive(Debug)]
 pub struct Pending {
-    answer: oneshot::Receiver<Result<Receipt, SubmitError>>,
+    answer: oneshot::Receiver<Answer>,
     shared: Arc<Shared>,
 }
 
@@ -277,6 +277,25 @@ impl Future for Pending {
     }
 }
 
+/// What becomes of a command, or why it was not decided.
+type Answer = Result<Receipt, SubmitError>;
+
+/// The answers to a group of commands, each on its way to who waits for it.
+pub struct Answers(Vec<(oneshot::Sender<Answer>, Answer)>);
+
+impl Answers {
+    /// Hands each over.
+    pub fn deliver(self) {
+        for (to, answer) in self.0 {
+            // Whoever asked may have gone.
+            let _ = to.send(answer);
+        }
+    }
+}
+
+/// Has answers delivered. The committer calls it, and goes on with the next group when it returns.
+pub type Deliver = Box<dyn Fn(Answers) + Send>;
+
 /// What a sequencer is started with.
 pub(crate) struct Parts {
     pub(crate) committer: Committer,
@@ -288,6 +307,7 @@ pub(crate) struct Parts {
     pub(crate) stores: PerView<ViewStore>,
     pub(crate) views: Views,
     pub(crate) workers: Arc<PerView<Worker>>,
+    pub(crate) deliver: Deliver,
     /// Commands that may wait to be decided.
     pub(crate) waiting_max: usize,
     /// How many events a view may be behind before deciding waits for it, because all they wrote is held in memory.
@@ -344,8 +364,20 @@ impl Sequencer {
 
     /// What takes commands, what decides them and what commits them, with no thread yet.
     fn prepare(parts: Parts) -> Result<(Self, Decider, Writer), StartError> {
-        let Parts { committer, log, secrets, keys, clock, random, stores, views, workers, waiting_max, lag_events_max } =
-            parts;
+        let Parts {
+            committer,
+            log,
+            secrets,
+            keys,
+            clock,
+            random,
+            stores,
+            views,
+            workers,
+            deliver,
+            waiting_max,
+            lag_events_max,
+        } = parts;
         let last = match log.size().last() {
             None => Micros::default(),
             Some(seq) => {
@@ -380,6 +412,7 @@ impl Sequencer {
             seal: committer::newest_seal(&*log)?,
             log: log.clone(),
             workers,
+            deliver,
             unsynced: Some(Instant::now()),
         };
         let overlays = PerView::try_make(|view| Ok::<_, StartError>(Overlay::new(stores.get(view).clone())))?;
@@ -442,7 +475,7 @@ enum Message {
 /// A command and where its answer goes. Dropping it answers [`SubmitError::Stopped`].
 struct Job {
     request: Request,
-    reply: oneshot::Sender<Result<Receipt, SubmitError>>,
+    reply: oneshot::Sender<Answer>,
     /// The submitter's, so that the trace follows the command.
     span: tracing::Span,
     /// When it was handed in.

@@ -60,6 +60,7 @@ fn stage(dir: &Path) -> Stage {
         stores: stores.clone(),
         views: Views::new(PerView::try_make(handle).unwrap()),
         workers,
+        deliver: Box::new(Answers::deliver),
         waiting_max: 8,
         lag_events_max: 3,
     })
