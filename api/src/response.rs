@@ -11,6 +11,9 @@ use hyper::{StatusCode, http};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+/// Room for an answer in JSON; most need no more.
+const JSON_BYTES: usize = 1000;
+
 /// An answer.
 pub type Response = http::Response<ResponseBody>;
 
@@ -70,8 +73,9 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
 /// A JSON answer of a media type of its own.
 #[must_use]
 pub fn json_as(status: StatusCode, media_type: &'static str, value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(text) => typed(status, media_type, text),
+    let mut text = Vec::with_capacity(JSON_BYTES);
+    match serde_json::to_writer(&mut text, value) {
+        Ok(()) => typed(status, media_type, text),
         Err(error) => {
             // A row that holds JSON text which is none: the view is damaged, and the caller cannot help it.
             tracing::error!(%error, "an answer cannot be rendered");

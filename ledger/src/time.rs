@@ -48,18 +48,24 @@ impl Micros {
 /// `YYYY-MM-DDThh:mm:ss.ffffffZ`, which sorts as the time does.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (date, time) = (self.utc().date(), self.utc().time());
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            date.year(),
-            date.month(),
-            date.day(),
-            time.hour(),
-            time.minute(),
-            time.second(),
-            time.subsec_nanosecond() / 1_000
-        )
+        let utc = self.utc();
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        write_digits(&mut text[..4], utc.year().into());
+        write_digits(&mut text[5..7], utc.month().into());
+        write_digits(&mut text[8..10], utc.day().into());
+        write_digits(&mut text[11..13], utc.hour().into());
+        write_digits(&mut text[14..16], utc.minute().into());
+        write_digits(&mut text[17..19], utc.second().into());
+        write_digits(&mut text[20..26], utc.subsec_nanosecond() / 1_000);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Writes a number that is not negative in as many digits as there is room for.
+fn write_digits(into: &mut [u8], mut number: i32) {
+    for digit in into.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 

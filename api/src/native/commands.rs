@@ -1,5 +1,6 @@
 //! `POST /v1/commands`: one command as JSON, or many as NDJSON (see [`super::batch`]).
 
+use chancery_projections::sequencer::Pending;
 use hyper::StatusCode;
 
 use super::call::Call;
@@ -41,12 +42,16 @@ async fn submit(mut call: Call) -> Result<Response, Problem> {
     }
     let (max, time) = (call.app.config().body_bytes_max, call.app.config().body_timeout());
     let body = call.request.body(max, time).await?;
-    let parsed = command::parse(&body)?;
+    let (pending, shown) = hand_in(&call, &body)?;
+    let answer = command::answer(&call.app, pending.await?, shown, call.flag("proof") == Some(true))?;
+    Ok(response::json(StatusCode::OK, &answer))
+}
+
+/// Hands a body's command in: its receipt to come, and the secret that its answer shows.
+fn hand_in(call: &Call, body: &[u8]) -> Result<(Pending, Option<&'static str>), Problem> {
+    let parsed = command::parse(body)?;
     let principal = call.principal()?;
     let command = command::prepared(&call.app, principal, parsed.command)?;
     let shown = command::shown_once(&command);
-    let options = call.app.options(&call.request)?;
-    let receipt = call.app.submit(principal, command, options)?.await?;
-    let answer = command::answer(&call.app, receipt, shown, call.flag("proof") == Some(true))?;
-    Ok(response::json(StatusCode::OK, &answer))
+    Ok((call.app.submit(principal, command, call.app.options(&call.request)?)?, shown))
 }

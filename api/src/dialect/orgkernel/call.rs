@@ -11,6 +11,7 @@ use chancery_projections::json::Members;
 use chancery_projections::lane::orgkernel::ids::{NAMESPACE, parse_mission};
 use chancery_projections::output::Output;
 use chancery_projections::rows::Order;
+use chancery_projections::sequencer::Pending;
 use chancery_projections::view::{Held, Page, Paging, Reading, ViewError};
 use hyper::StatusCode;
 use serde::Serialize;
@@ -60,15 +61,18 @@ impl Call<'_> {
     /// An answer is made from that and from what was read before: nothing that is durable waits for a view, and a secret
     /// that is shown once is not lost to a view that is behind.
     pub(super) async fn submit(&self, command: impl Into<Command>) -> Result<(Output, bool), Failure> {
-        let command = command.into();
-        self.principal.require(command.scope())?;
-        let receipt = self.app.submit(&self.principal, command, self.app.options(&self.request)?)?.await?;
+        let receipt = self.hand_in(command.into())?.await?;
         let changed = !receipt.events.is_empty() && !receipt.replayed;
         match receipt.answer {
             Ok(output) => Ok((output, changed)),
             Err(rejection) if receipt.events.is_empty() => Err(rejection.into()),
             Err(rejection) => Err(Problem::RejectedOnRecord { rejection, events: receipt.events }.into()),
         }
+    }
+
+    fn hand_in(&self, command: Command) -> Result<Pending, Problem> {
+        self.principal.require(command.scope())?;
+        Ok(self.app.submit(&self.principal, command, self.app.options(&self.request)?)?)
     }
 
     /// The views, held still where they reflect whatever the caller may know.
