@@ -40,8 +40,8 @@ class Daemon:
         self.url = ""
         self.credentials: dict = {}
 
-    def start(self) -> Daemon:
-        """Starts it, and returns once it says that it is ready."""
+    def spawn(self) -> None:
+        """Starts it and waits for nothing."""
         command = [
             *self.wrap,
             binary("CHANCERYD", "chanceryd"),
@@ -54,6 +54,10 @@ class Daemon:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self.env, cwd=self.home
             )
+
+    def start(self) -> Daemon:
+        """Starts it, and returns once it says that it is ready."""
+        self.spawn()
         self.url = self._await_ready()
         if not self.credentials:
             self.credentials = json.loads(self.bootstrap_file.read_text())
@@ -100,6 +104,8 @@ class Daemon:
         process, self.process = self.process, None
         process.kill()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
     def client(self, key: str | None = None, mount: str = "", **more: object) -> httpx.Client:
         """A client with that key; without one it sends none."""
