@@ -45,7 +45,7 @@ def calls(lines: Iterable[str]) -> list[Call]:
         if not split:
             continue
         pid, rest = split["pid"], split["rest"]
-        if found := BEGUN.match(rest):
+        if rest.endswith("<unfinished ...>") and (found := BEGUN.match(rest)):
             begun[pid] = Call(found["name"], found["arguments"], place, -1, "")
         elif found := ENDED.match(rest):
             call = begun.pop(pid, None)

@@ -37,14 +37,24 @@ pub enum DataDirError {
     },
 }
 
+/// Makes a directory for its owner alone, with those above it, and makes their names durable.
+fn make_durable_dir(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let made: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    for within in made.iter().rev().filter_map(|made| made.parent()) {
+        File::open(within)?.sync_all()?;
+    }
+    Ok(())
+}
+
 impl DataDir {
     /// Takes a data directory, making it when there is none, for its owner alone.
     ///
     /// # Errors
     /// [`DataDirError`].
     pub fn create_or_open(path: &Path) -> Result<Self, DataDirError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
+        make_durable_dir(path).map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
         Self::take(path)
     }
 

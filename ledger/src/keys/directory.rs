@@ -17,6 +17,8 @@ const FILE_MODE: u32 = 0o600;
 const FILE_BYTES_MAX: u64 = 16 * 1024;
 /// A key file's name before and after the 64 hexadecimal digits of its public key.
 const NAME: (&str, &str) = ("seal-", ".pem");
+/// What a key file's name ends with until it is whole.
+const UNFINISHED: &str = ".new";
 
 /// A key file, or the directory of them, cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -142,9 +144,17 @@ impl KeyDirectory {
         let text = text.map_err(KeyFileError::Encode)?;
         let path = self.file_of(&key.public());
         let io = |source| KeyFileError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path).map_err(io)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-        sync_directory(Some(&self.path)).map_err(io)?;
+        let mut unfinished = path.clone().into_os_string();
+        unfinished.push(UNFINISHED);
+        // Whole before it has its name: half a key file would be taken for a damaged one. No two keys share a name.
+        let create = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&unfinished)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&unfinished, &path)?;
+            sync_directory(Some(&self.path))
+        };
+        create().map_err(io)?;
         Ok(key)
     }
 

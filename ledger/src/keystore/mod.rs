@@ -35,6 +35,8 @@ const CACHED_SECRETS: usize = 16 * 1024;
 const CACHED_SIGNING_KEYS: usize = 1024;
 /// The file of the wrapping key.
 const WRAPPING_KEY: &str = "wrapping.key";
+/// That file before it is whole.
+const UNFINISHED_KEY: &str = "wrapping.key.new";
 /// Mode of the keystore's directory.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Mode of the wrapping key's file; more is refused.
@@ -372,7 +374,7 @@ fn wrapping_key(dir: &Path) -> Result<Secret, KeystoreError> {
     let mode = dir.metadata().map_err(io(dir))?.permissions().mode() & 0o7777;
     refuse_wider(dir, mode, DIRECTORY_MODE)?;
     // Without a database nothing was ever wrapped: what is there of a key is from a first start that was cut short.
-    let is_new = !dir.join("db").exists();
+    let is_new = !dir.join(shelf::DATABASE).exists();
     match File::open(&path) {
         Ok(file) => match read_wrapping_key(&path, file) {
             Err(KeystoreError::WrappingKeyMalformed { .. }) if is_new => {
@@ -386,10 +388,17 @@ fn wrapping_key(dir: &Path) -> Result<Secret, KeystoreError> {
     }
     let mut key = Secret::default();
     getrandom::fill(&mut *key).map_err(KeystoreError::Random)?;
+    let unfinished = dir.join(UNFINISHED_KEY);
+    // Whole before it has its name: half a key, or one of zeros, would be taken for one.
     let create = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path)?;
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&unfinished)?;
         file.write_all(&*key)?;
         file.sync_all()?;
+        std::fs::rename(&unfinished, &path)?;
         File::open(dir)?.sync_all()?;
         File::open(dir.join(".."))?.sync_all()
     };

@@ -1,10 +1,18 @@
 //! Where wrapped secrets lie: a shelf of names and values. The keystore's is a fjall database; a simulation has another.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::KeystoreError;
+use crate::keys::KeyFileError;
+
+/// The directory of the database.
+pub(super) const DATABASE: &str = "db";
+/// That directory before it is whole.
+const UNFINISHED_DATABASE: &str = "db.new";
 
 /// fjall's block cache. The keystore's own cache takes most reads.
 const CACHE_BYTES: u64 = 1024 * 1024;
@@ -42,7 +50,29 @@ pub(super) struct FjallShelf {
 impl FjallShelf {
     /// Opens the database below a keystore's directory, making it when there is none.
     pub(super) fn open(dir: &Path) -> Result<Self, KeystoreError> {
-        let opened = Database::builder(dir.join("db")).cache_size(CACHE_BYTES).worker_threads(1).open();
+        if !dir.join(DATABASE).exists() {
+            Self::make(dir)?;
+        }
+        Self::open_as(dir, DATABASE)
+    }
+
+    /// Makes an empty database, under another name until it is whole: fjall opens none that a power cut left half made.
+    fn make(dir: &Path) -> Result<(), KeystoreError> {
+        let unfinished = dir.join(UNFINISHED_DATABASE);
+        let io = |source| KeyFileError::Io { path: unfinished.clone(), source };
+        // A start that was cut short has left it; no secret was ever put into it.
+        match std::fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error).into()),
+            _ => {}
+        }
+        Self::open_as(dir, UNFINISHED_DATABASE)?.sync()?;
+        std::fs::rename(&unfinished, dir.join(DATABASE)).map_err(io)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+        Ok(())
+    }
+
+    fn open_as(dir: &Path, name: &str) -> Result<Self, KeystoreError> {
+        let opened = Database::builder(dir.join(name)).cache_size(CACHE_BYTES).worker_threads(1).open();
         let db = opened.map_err(|error| match error {
             fjall::Error::Locked => KeystoreError::InUse { path: dir.to_owned() },
             other => other.into(),

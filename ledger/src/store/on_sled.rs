@@ -76,7 +76,9 @@ impl SledStore {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let quarantine = Quarantine::of(dir)?;
         quarantine.check()?;
-        make_private_dir(dir)?;
+        if !dir.exists() {
+            make(dir)?;
+        }
         let (db, tail) = start(dir, &quarantine).map_err(|failure| match failure {
             Failure::Damaged(cause) => quarantine.set_aside_log(&cause),
             Failure::Refused(error) => error,
@@ -165,6 +167,11 @@ impl SledStore {
             self.db.apply_batch(batch)
         };
         written.map_err(|error| self.engine("append to the log", error))?;
+        if let Some(last) = runs.last() {
+            // sled leaves it to whoever comes by next to split a leaf that is full by now, which takes a write. It must not
+            // be a reader, who would fail once writing has.
+            self.db.get(key(last.first())).map_err(|error| self.engine("append to the log", error))?;
+        }
         let written = Instant::now();
         self.db.flush().map_err(|error| self.engine("write the log out", error))?;
         let flushed = Instant::now();
@@ -513,17 +520,61 @@ impl From<StoreError> for Failure {
     }
 }
 
-fn start(dir: &Path, quarantine: &Quarantine) -> Result<(sled::Db, Tail), Failure> {
-    // Held while files are moved: the snapshot of a running daemon is half-written, too, for a moment.
-    let lock = lock(dir)?;
-    quarantine.set_aside_half_written()?;
-    drop(lock);
-    let config = sled::Config::new()
+/// Makes an empty log, under another name until it is whole: sled never syncs its settings, and does not open a log
+/// whose settings a power cut has torn.
+fn make(dir: &Path) -> Result<(), StoreError> {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let unfinished = dir.with_file_name(name);
+    // A start that was cut short has left it; nothing was ever written to it.
+    match std::fs::remove_dir_all(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed("remove the unfinished log in", &unfinished)(error));
+        }
+        _ => {}
+    }
+    make_private_dir(&unfinished)?;
+    let engine = |source| StoreError::Engine { doing: "make an empty log", source: Box::new(source) };
+    let db = config(&unfinished).open().map_err(engine)?;
+    db.flush().map_err(engine)?;
+    drop(db);
+    sync_files(&unfinished)?;
+    sync_dir(&unfinished.join("blobs"))?;
+    sync_dir(&unfinished)?;
+    std::fs::rename(&unfinished, dir).map_err(failed("put in place", dir))?;
+    sync_dir(&dir.join(".."))
+}
+
+/// Makes the bytes durable that sled's files have by now.
+fn sync_files(dir: &Path) -> Result<(), StoreError> {
+    for name in ["conf", "db"] {
+        let path = dir.join(name);
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("sync", &path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn config(dir: &Path) -> sled::Config {
+    sled::Config::new()
         .path(dir)
         .cache_capacity(CACHE_BYTES)
         .segment_size(SEGMENT_BYTES)
         .use_compression(false)
-        .flush_every_ms(None);
+        .flush_every_ms(None)
+}
+
+fn start(dir: &Path, quarantine: &Quarantine) -> Result<(sled::Db, Tail), Failure> {
+    // Held while files are moved: the snapshot of a running daemon is half-written, too, for a moment.
+    let lock = lock(dir)?;
+    quarantine.set_aside_half_written()?;
+    // What a killed process wrote may be in memory alone. sled builds on all of it, and its snapshot, which it syncs,
+    // must not speak of bytes that a power cut takes away.
+    sync_files(dir)?;
+    drop(lock);
+    let config = config(dir);
     // sled panics on some damage. What it holds of the log is dropped with the panic.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = config.open()?;

@@ -7,6 +7,7 @@
 use std::fs::DirBuilder;
 use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,12 +68,16 @@ impl ViewStore {
         for old in numbers {
             std::fs::remove_dir_all(generation_dir(dir, old)).map_err(fjall::Error::Io)?;
         }
-        match Generation::open(dir, newest) {
-            Ok(Some(generation)) => return Self::of(dir, generation),
-            Ok(None) => tracing::warn!(view = %dir.display(), "view is of another version; rebuilding it from the log"),
-            Err(error) => {
+        // Of a view that a power cut has torn fjall may also despair.
+        match catch_unwind(AssertUnwindSafe(|| Generation::open(dir, newest))) {
+            Ok(Ok(Some(generation))) => return Self::of(dir, generation),
+            Ok(Ok(None)) => {
+                tracing::warn!(view = %dir.display(), "view is of another version; rebuilding it from the log")
+            }
+            Ok(Err(error)) => {
                 tracing::warn!(view = %dir.display(), %error, "view cannot be opened; rebuilding it from the log");
             }
+            Err(_) => tracing::warn!(view = %dir.display(), "view cannot be read; rebuilding it from the log"),
         }
         std::fs::remove_dir_all(generation_dir(dir, newest)).map_err(fjall::Error::Io)?;
         let generation = Generation::open(dir, newest)?.ok_or(RowsError::Missing("a new view's format"))?;
