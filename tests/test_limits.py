@@ -29,6 +29,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         "--body-timeout-secs", str(TIMEOUT_SECS),
         "--body-bytes-max", str(BODY_BYTES_MAX),
         "--connections-max", str(CONNECTIONS_MAX),
+        "--write-timeout-secs", str(TIMEOUT_SECS),
     ).start()  # fmt: skip
     yield running
     running.stop()
@@ -253,3 +254,27 @@ def test_a_reader_that_never_reads(strict: Daemon, client: httpx.Client) -> None
         for _ in range(5):
             lines = [{"command": "OpenMission", "params": {"intent": "x" * 500}} for _ in range(100)]
             assert {answer["status"] for answer in batch(client, lines)} == {200}
+
+
+def connections(client: httpx.Client) -> int:
+    """How many connections the daemon has, this client's among them."""
+    lines = client.get("/metrics").text.splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("chancery_connections ")))
+
+
+def test_a_reader_that_stops_in_the_middle(strict: Daemon, client: httpx.Client) -> None:
+    """Who takes nothing of the answers for too long is cut off, and holds nothing any more."""
+    # Asked for so often that the sockets between the two, which hold some four megabytes, cannot take it all.
+    answer = client.get("/openapi.json")
+    assert answer.status_code == 200
+    times = 16_000_000 // len(answer.content)
+    before = connections(client)
+    with connection(strict) as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key(strict) + b"\r\n\r\n"
+        made.sendall(request * times)
+        assert made.recv(1000).startswith(b"HTTP/1.1 200")
+        deadline = time.monotonic() + 60
+        while connections(client) > before:
+            assert time.monotonic() < deadline, "the daemon waits for a reader that does not read"
+            time.sleep(0.05)

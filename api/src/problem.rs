@@ -174,11 +174,23 @@ impl From<ContextError> for Problem {
 }
 
 /// What the caller may know of a command that was not taken; the causes go to the trace.
-const fn submit_text(error: &SubmitError) -> &'static str {
+fn submit_text(error: &SubmitError) -> &'static str {
     match error {
         SubmitError::Busy { .. } => "more commands wait than the daemon holds; try again",
-        SubmitError::Stopped { .. } => "the daemon takes no more commands; its operator finds the reason in its log",
+        SubmitError::Stopped { why } => stopped_text(why),
         SubmitError::Unavailable { .. } => "the daemon could not decide this command now; try again",
+    }
+}
+
+/// Why no commands are taken, as far as everybody may know: what the system said about the disk, without where.
+fn stopped_text(why: &str) -> &'static str {
+    let said = |words: &str| why.contains(words);
+    if said("No space left on device") || said("Disk quota exceeded") {
+        "the daemon takes no more commands, because its disk is full; reads go on. Its operator frees space and restarts it"
+    } else if said("Input/output error") {
+        "the daemon takes no more commands, because its disk failed; reads go on. Its operator finds out more in its log"
+    } else {
+        "the daemon takes no more commands; its operator finds the reason in its log"
     }
 }
 

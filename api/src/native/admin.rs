@@ -194,7 +194,10 @@ async fn ready(call: Call) -> Result<Response, Problem> {
     if let Some(why) = status.stopped {
         return Err(SubmitError::Stopped { why }.into());
     }
-    let behind = call.app.views().iter().find(|(_, view)| lag(status.durable, view.store.cursor()) > LAG_MAX);
+    let behind = call.app.views().iter().find(|(_, view)| {
+        let is_late = lag(status.durable, view.store.cursor()) > LAG_MAX;
+        is_late || !view.is_following()
+    });
     if let Some((view, handle)) = behind {
         let (reached, wanted) = (handle.store.cursor(), status.durable);
         return Err(chancery_projections::views::Lagging { view, reached, wanted }.into());

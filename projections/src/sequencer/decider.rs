@@ -100,6 +100,8 @@ pub enum Step {
 enum Fault {
     Refused(Rejection),
     Unavailable(String),
+    /// Nothing more can be made durable.
+    Stopped(String),
 }
 
 impl From<Rejection> for Fault {
@@ -362,6 +364,11 @@ impl Decider {
                 let _ = reply.send(Err(SubmitError::Unavailable { why }));
                 return;
             }
+            Err(Fault::Stopped(why)) => {
+                self.shared.stop(&why);
+                let _ = reply.send(Err(self.shared.stopped()));
+                return;
+            }
         };
         self.shared.stages.get(Stage::Decide).observe(taken.elapsed());
         self.replies.push(Reply { to: reply, outcome, span, taken });
@@ -465,7 +472,11 @@ impl Decider {
             Answer::Refused(rejection) => Err(rejection),
         };
         if !keys.is_empty() {
-            self.secrets.put(&keys)?;
+            self.secrets.put(&keys).map_err(|error| match error {
+                // The keystore takes nothing more, so that no command with a key can be decided.
+                KeystoreError::Storage(_) => Fault::Stopped(error.to_string()),
+                other => other.into(),
+            })?;
             self.has_new_keys = true;
         }
         Ok(answer)
