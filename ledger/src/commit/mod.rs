@@ -37,6 +37,12 @@ pub struct Numbered {
 }
 
 impl Numbered {
+    /// An empty group with room for so many events, so that it need not be moved as it grows.
+    #[must_use]
+    pub fn with_capacity(events: usize) -> Self {
+        Self { events: Vec::with_capacity(events), bodies: Vec::with_capacity(events), body_bytes: 0 }
+    }
+
     /// Adds an event after the others.
     ///
     /// # Errors

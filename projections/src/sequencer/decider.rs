@@ -269,7 +269,9 @@ impl Decider {
     }
 
     fn close_group(&mut self) -> Group {
-        let numbered = Arc::new(std::mem::take(&mut self.numbered));
+        // The next group is about as large as this one.
+        let next = Numbered::with_capacity(self.numbered.events().len());
+        let numbered = Arc::new(std::mem::replace(&mut self.numbered, next));
         self.in_flight.push_back(numbered.clone());
         let has_new_keys = std::mem::take(&mut self.has_new_keys);
         self.is_closed = false;
