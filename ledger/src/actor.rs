@@ -68,7 +68,19 @@ impl Principal {
         }
     }
 
-    /// The principal that code, id and text of a header stand for; `None` when no principal has that shape.
+    /// Whether code, id and text of a header stand for a principal.
+    #[must_use]
+    pub fn has_shape(code: u8, id: Uuid, text: &str) -> bool {
+        match code {
+            0 | 1 => id.is_nil() && text.is_empty(),
+            2..=6 => text.is_empty(),
+            7 => id.is_nil(),
+            _ => false,
+        }
+    }
+
+    /// The principal that code, id and text of a header stand for; `None` when no principal [has that
+    /// shape](Self::has_shape).
     #[must_use]
     pub fn from_parts(code: u8, id: Uuid, text: &str) -> Option<Self> {
         let principal = match code {
@@ -82,7 +94,7 @@ impl Principal {
             7 => Self::Subject(text.to_owned()),
             _ => return None,
         };
-        (principal.uuid() == id && principal.text() == text).then_some(principal)
+        Self::has_shape(code, id, text).then_some(principal)
     }
 }
 

@@ -8,7 +8,7 @@
 //! Whoever holds an export, the ledger's public key and this crate needs nothing else:
 //!
 //! ```no_run
-//! use std::{fs::File, io::BufReader};
+//! use std::fs::File;
 //!
 //! use chancery_ledger::export::ExportReader;
 //! use chancery_ledger::verify::{Known, Trust, verify};
@@ -16,7 +16,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = std::env::args().nth(1).unwrap_or_default().parse()?;
 //! let known = Known { key: Some((key, Trust::Given)), ..Known::default() };
-//! let report = verify(ExportReader::new(BufReader::new(File::open("ledger.export")?)), &known, |_| {})?;
+//! let report = verify(ExportReader::new(File::open("ledger.export")?), &known, |_| {})?;
 //! if let Some(broken) = &report.first_broken {
 //!     println!("{broken}");
 //! }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -74,7 +74,7 @@ fn of_stopped(stopped: &Stopped, without_bodies: bool, out: &mut impl Write) -> 
 fn of_running(daemon: &Daemon, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
     let path = if without_bodies { "/v1/ledger/export?bodies=false" } else { "/v1/ledger/export" };
     let mut answer = daemon.get(path)?;
-    let from = BufReader::with_capacity(1 << 16, answer.body_mut().as_reader());
+    let from = answer.body_mut().as_reader();
     let bar = progress::events(None, "exporting");
     let mut counts = Counts::default();
     for item in ExportReader::new(Tee { from, to: out }) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ impl Log {
             }
             Place::Export(path) => {
                 let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-                let items = Box::new(ExportReader::new(BufReader::with_capacity(1 << 20, file)));
+                let items = Box::new(ExportReader::new(file));
                 work(items, None, None).with_context(|| format!("{} was not read to its end", path.display()))
             }
         }

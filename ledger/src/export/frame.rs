@@ -10,6 +10,9 @@ use crate::verify::SourceError;
 /// Bytes before the payload.
 const HEAD_BYTES: usize = 5;
 
+/// Bytes read at a time: payloads share them.
+const AHEAD_BYTES: usize = 256 * 1024;
+
 /// One frame.
 pub(crate) struct Frame {
     /// Type and length, as they stood there.
@@ -28,60 +31,68 @@ impl Frame {
 /// Reads frames. Their bytes are anybody's: memory is taken only within [`FRAME_BYTES_MAX`].
 pub(crate) struct Frames<R: Read> {
     input: R,
+    /// What was read and not yet taken.
+    ahead: Bytes,
     position: u64,
 }
 
 impl<R: Read> Frames<R> {
     pub(crate) const fn new(input: R) -> Self {
-        Self { input, position: 0 }
+        Self { input, ahead: Bytes::new(), position: 0 }
     }
 
-    /// How many bytes were read.
+    /// How many bytes were taken.
     pub(crate) const fn position(&self) -> u64 {
         self.position
     }
 
     /// Takes the first bytes of a file, which say what it is.
     pub(crate) fn magic<const N: usize>(&mut self) -> Result<[u8; N], SourceError> {
-        let mut magic = [0; N];
-        self.fill(&mut magic)?;
-        Ok(magic)
+        self.array()
     }
 
     /// The next frame; `None` when the bytes end where a frame would begin.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, SourceError> {
-        let mut head = [0; HEAD_BYTES];
-        loop {
-            match self.input.read(&mut head[..1]) {
-                Ok(0) => return Ok(None),
-                Ok(_) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+        if !self.has_ahead(1)? {
+            return Ok(None);
         }
-        self.position += 1;
-        self.fill(&mut head[1..])?;
+        let head: [u8; HEAD_BYTES] = self.array()?;
         let [_, length @ ..] = head;
         let length = u32::from_be_bytes(length);
         if length > FRAME_BYTES_MAX {
             return Err(SourceError::Container("a frame is longer than frames may be"));
         }
-        let mut payload = vec![0; length as usize];
-        self.fill(&mut payload)?;
-        Ok(Some(Frame { head, payload: Bytes::from(payload) }))
+        Ok(Some(Frame { head, payload: self.take(length as usize)? }))
     }
 
     /// Whether nothing follows.
     pub(crate) fn is_over(&mut self) -> Result<bool, SourceError> {
-        Ok(self.input.read(&mut [0])? == 0)
+        Ok(!self.has_ahead(1)?)
     }
 
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), SourceError> {
-        self.input.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => SourceError::Container("it ends before its end frame"),
-            _ => SourceError::Read(error),
-        })?;
-        self.position += buffer.len() as u64;
-        Ok(())
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], SourceError> {
+        let mut array = [0; N];
+        array.copy_from_slice(&self.take(N)?);
+        Ok(array)
+    }
+
+    fn take(&mut self, length: usize) -> Result<Bytes, SourceError> {
+        if !self.has_ahead(length)? {
+            return Err(SourceError::Container("it ends before its end frame"));
+        }
+        self.position += length as u64;
+        Ok(self.ahead.split_to(length))
+    }
+
+    /// Reads on until there are at least so many bytes ahead; false when the input ends before that.
+    fn has_ahead(&mut self, length: usize) -> io::Result<bool> {
+        if self.ahead.len() < length {
+            let room = AHEAD_BYTES.max(length);
+            let mut bytes = Vec::with_capacity(room);
+            bytes.extend_from_slice(&self.ahead);
+            (&mut self.input).take((room - bytes.len()) as u64).read_to_end(&mut bytes)?;
+            self.ahead = bytes.into();
+        }
+        Ok(self.ahead.len() >= length)
     }
 }

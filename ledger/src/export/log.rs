@@ -1,7 +1,7 @@
 //! An export as a log to read from in any order: replay and inspection need events by their number.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl ExportLog {
     /// As [`open`](Self::open).
     pub fn open_with(path: &Path, mut progress: impl FnMut(u64)) -> Result<Self, SourceError> {
         let file = File::open(path)?;
-        let mut reader = ExportReader::new(BufReader::with_capacity(1 << 20, file.try_clone()?));
+        let mut reader = ExportReader::new(file.try_clone()?);
         let (mut events, mut seals) = (Vec::new(), Vec::new());
         let mut start = super::MAGIC.len() as u64;
         while let Some(item) = reader.next() {

@@ -23,12 +23,12 @@ enum State {
 }
 
 impl<R: Read> ExportReader<R> {
-    /// Reads from here. Give it a buffered reader.
+    /// Reads from here, a quarter of a megabyte at a time: a buffer in between is of no use.
     pub const fn new(input: R) -> Self {
         Self { frames: Frames::new(input), counts: Counts { events: 0, seals: 0 }, state: State::Start }
     }
 
-    /// How many bytes were read: after an item, where its frame ends.
+    /// How many bytes the items so far take: after an item, where its frame ends.
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.frames.position()

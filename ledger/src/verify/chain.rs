@@ -80,7 +80,7 @@ impl<'a> Chain<'a> {
         self.order += 1;
         match item {
             Prepared::Event(event) => {
-                self.event(*event);
+                self.event(event);
                 None
             }
             Prepared::Seal(Ok(seal)) => self.seal(seal),
@@ -97,27 +97,27 @@ impl<'a> Chain<'a> {
         if let Some((seq, _)) = self.rotation.take() {
             self.found(seq, Why::Key, "a sealing key was added, and its commit went on");
         }
-        match event.envelope {
+        match event.outline {
             Err(error) => {
                 self.found(self.next, Why::Header, error.to_string());
                 self.roots_hold = false;
             }
-            Ok(envelope) => {
-                if envelope.seq.0 != self.next {
-                    let detail = format!("event {} stands where {} should", envelope.seq, self.next);
+            Ok(header) => {
+                if header.seq.0 != self.next {
+                    let detail = format!("event {} stands where {} should", header.seq, self.next);
                     self.found(self.next, Why::Gap, detail);
                     self.roots_hold = false;
-                    self.next = envelope.seq.0;
+                    self.next = header.seq.0;
                 }
-                if envelope.prev != self.prev {
+                if header.prev != self.prev {
                     self.found(self.next, Why::Link, "it does not name the hash of the event before it");
                 }
-                if envelope.time < self.time {
+                if header.time < self.time {
                     self.found(self.next, Why::Time, "it is earlier than the event before it");
                 }
-                self.time = envelope.time;
+                self.time = header.time;
                 self.body(event.body);
-                self.key_fact(event.fact, envelope.kind);
+                self.key_fact(event.fact, header.kind);
             }
         }
         let nodes = self.frontier.push(event.leaf);
@@ -145,9 +145,9 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn key_fact(&mut self, fact: Option<KeyFact>, kind: u16) {
+    fn key_fact(&mut self, fact: Option<Box<KeyFact>>, kind: u16) {
         let first = self.next == 0;
-        match fact {
+        match fact.map(|fact| *fact) {
             Some(KeyFact::Created { origin, key }) if first => {
                 self.origin = Some(origin);
                 self.keys.push((1, key));

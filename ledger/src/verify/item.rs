@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::body::ledger::{Algorithm, FORMAT, Purpose};
 use crate::body::{Body, BodyError, Kind};
-use crate::event::{Envelope, HeaderError};
+use crate::event::{HeaderError, Outline};
 use crate::ids::{Seq, TreeSize};
 use crate::keys::PublicKey;
 use crate::link::{self, Hash};
@@ -94,17 +94,17 @@ impl Iterator for StoreItems<'_> {
 
 /// An item with everything about it that needs no other.
 pub(super) enum Prepared {
-    Event(Box<PreparedEvent>),
+    Event(PreparedEvent),
     Seal(Result<Seal, SealError>),
 }
 
 pub(super) struct PreparedEvent {
-    pub envelope: Result<Envelope, HeaderError>,
+    pub outline: Result<Outline, HeaderError>,
     pub hash: Hash,
     pub leaf: NodeHash,
     pub nodes: Option<Vec<NodeHash>>,
     pub body: BodyState,
-    pub fact: Option<KeyFact>,
+    pub fact: Option<Box<KeyFact>>,
 }
 
 /// How a body stands to its header.
@@ -112,7 +112,7 @@ pub(super) enum BodyState {
     Intact,
     Withheld,
     Unknown,
-    Damaged(String),
+    Damaged(Box<str>),
 }
 
 /// What an event says of the ledger's keys.
@@ -131,37 +131,39 @@ impl Prepared {
         match item {
             Item::Seal(bytes) => Self::Seal(Seal::parse(&bytes)),
             Item::Event { header, body, nodes } => {
-                let envelope = Envelope::parse(&header);
-                let (state, fact) = match &envelope {
-                    Ok(envelope) => body_state(envelope, body.as_deref()),
+                let outline = Outline::parse(&header);
+                let (state, fact) = match &outline {
+                    Ok(outline) => body_state(outline, body.as_deref()),
                     Err(_) => (BodyState::Intact, None),
                 };
-                Self::Event(Box::new(PreparedEvent {
-                    envelope,
+                Self::Event(PreparedEvent {
+                    outline,
                     hash: link::header_hash(&header),
                     leaf: leaf_hash(&header),
                     nodes,
                     body: state,
-                    fact,
-                }))
+                    fact: fact.map(Box::new),
+                })
             }
         }
     }
 }
 
-fn body_state(envelope: &Envelope, body: Option<&[u8]>) -> (BodyState, Option<KeyFact>) {
-    let about_keys = [Kind::LedgerCreated.code(), Kind::SigningKeyAdded.code()].contains(&envelope.kind);
+fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<KeyFact>) {
+    let about_keys = [Kind::LedgerCreated.code(), Kind::SigningKeyAdded.code()].contains(&header.kind);
     let broken = |why| about_keys.then_some(KeyFact::Broken(why));
     let Some(body) = body else {
         return (BodyState::Withheld, broken("its body is withheld, and the log's keys are not known without it"));
     };
-    if link::body_hash(body) != envelope.body_hash {
+    if link::body_hash(body) != header.body_hash {
         return (BodyState::Damaged("the body does not have the hash in the header".into()), None);
     }
-    match Body::decode(envelope.kind, envelope.version, body) {
+    match Body::decode(header.kind, header.version, body) {
         Ok((_, body)) => (BodyState::Intact, key_fact(&body)),
         Err(BodyError::Unknown { .. }) => (BodyState::Unknown, broken("its version is not known")),
-        Err(BodyError::Codec(error)) => (BodyState::Damaged(format!("the body is not of its kind: {error}")), None),
+        Err(BodyError::Codec(error)) => {
+            (BodyState::Damaged(format!("the body is not of its kind: {error}").into()), None)
+        }
     }
 }
 

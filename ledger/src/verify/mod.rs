@@ -40,13 +40,15 @@ where
     S: Iterator<Item = Result<Item, SourceError>> + Send,
 {
     let mut chain = Chain::new(known);
-    let mut chunk = read_chunk(&mut items);
+    let mut chunk = prepare_chunk(&mut items);
     while !chunk.0.is_empty() || chunk.1.is_some() {
-        let (read, end) = chunk;
+        let (prepared, end) = chunk;
         let over = end.is_some();
-        // The next chunk is read while this one is worked on.
-        let (next, ()) =
-            rayon::join(|| if over { (Vec::new(), None) } else { read_chunk(&mut items) }, || work(&mut chain, read));
+        // The next chunk is read and prepared while this one is compared.
+        let (next, ()) = rayon::join(
+            || if over { (Vec::new(), None) } else { prepare_chunk(&mut items) },
+            || compare(&mut chain, prepared),
+        );
         progress(chain.events());
         match end {
             None | Some(End::Over) => {}
@@ -63,23 +65,26 @@ enum End {
     Fault(SourceError),
 }
 
-fn read_chunk<S>(items: &mut S) -> (Vec<Item>, Option<End>)
+/// Reads a chunk, and works out of each item all that needs no other.
+fn prepare_chunk<S>(items: &mut S) -> (Vec<Prepared>, Option<End>)
 where
     S: Iterator<Item = Result<Item, SourceError>>,
 {
     let mut read = Vec::with_capacity(CHUNK_ITEMS);
-    while read.len() < CHUNK_ITEMS {
+    let end = loop {
+        if read.len() == CHUNK_ITEMS {
+            break None;
+        }
         match items.next() {
             Some(Ok(item)) => read.push(item),
-            Some(Err(fault)) => return (read, Some(End::Fault(fault))),
-            None => return (read, Some(End::Over)),
+            Some(Err(fault)) => break Some(End::Fault(fault)),
+            None => break Some(End::Over),
         }
-    }
-    (read, None)
+    };
+    (read.into_par_iter().with_min_len(64).map(Prepared::of).collect(), end)
 }
 
-fn work(chain: &mut Chain<'_>, items: Vec<Item>) {
-    let prepared: Vec<Prepared> = items.into_par_iter().with_min_len(64).map(Prepared::of).collect();
+fn compare(chain: &mut Chain<'_>, prepared: Vec<Prepared>) {
     let mut seals = Vec::new();
     for item in prepared {
         seals.extend(chain.push(item));
