@@ -3,6 +3,8 @@
 //!
 //! `CHANCERY_BLESS=1 cargo test -p chancery-fuzz-properties` makes seeds and dictionaries anew, from the golden files of
 //! ledger and dialects and from the routes; then read the difference.
+//!
+//! `CHANCERY_CORPUS=<dir>` has what libFuzzer gathered in `<dir>/<target>` played too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may fail as tests do.
 
@@ -51,6 +53,11 @@ fn play(
     }
     assert!(inputs.len() > 5, "{target} has too few seeds");
     damage(&inputs, &hold);
+    if let Some(corpus) = std::env::var_os("CHANCERY_CORPUS") {
+        let found = read(&Path::new(&corpus).join(target));
+        found.iter().for_each(|(_, input)| drop(hold(input)));
+        println!("{target}: {} inputs of the corpus", found.len());
+    }
     counts
 }
 
