@@ -8,6 +8,7 @@
 
 pub mod b64u;
 pub mod bootstrap;
+pub mod canary;
 pub mod check;
 pub mod command;
 pub mod context;

@@ -1,7 +1,7 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
 //! `verify`, `replay`, `inspect` and `export` work offline on a data directory or an export; `submit`, `health` and `keys`
-//! talk to a running daemon; `bench` measures one.
+//! talk to a running daemon; `bench` measures one; `sim` simulates one.
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -14,6 +14,7 @@ mod moment;
 mod output;
 mod progress;
 mod replay;
+mod sim;
 mod source;
 mod submit;
 mod verify;
@@ -53,6 +54,9 @@ enum Command {
     Health(health::Arguments),
     /// List, make and revoke API keys; show and rotate the ledger's sealing key.
     Keys(keys::Arguments),
+    /// Simulate sequencer, store and views from one seed: crashes, failing disks, a clock that runs backwards; exit code 0
+    /// only if everything holds.
+    Sim(sim::Arguments),
     /// Measure a daemon on this machine: commands a second, latencies, verifying, replaying, growth.
     #[cfg(target_os = "linux")]
     Bench(bench::Arguments),
@@ -99,6 +103,7 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Submit(arguments) => submit::run(arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),
+        Command::Sim(arguments) => sim::run(arguments),
         #[cfg(target_os = "linux")]
         Command::Bench(arguments) => bench::run(arguments),
     }

@@ -31,3 +31,17 @@ pub fn waiting(doing: &'static str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A bar that counts steps.
+#[must_use]
+pub fn steps(total: u64, doing: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} steps, {per_sec}, {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar.set_message(doing);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -132,13 +132,22 @@ impl KeyDirectory {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed).map_err(KeyFileError::Random)?;
         let key = SigningKey::from_seed(seed);
+        self.keep(&key)?;
+        Ok(key)
+    }
+
+    /// Keeps a key that was made elsewhere. When this returns, its file survives a power cut.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); also when there is a file of it already.
+    pub fn keep(&self, key: &SigningKey) -> Result<(), KeyFileError> {
         let text = match &self.passphrase.0 {
-            None => pem::render(&key),
+            None => pem::render(key),
             Some(passphrase) => {
                 let (mut salt, mut vector) = ([0; 16], [0; 16]);
                 getrandom::fill(&mut salt).map_err(KeyFileError::Random)?;
                 getrandom::fill(&mut vector).map_err(KeyFileError::Random)?;
-                pem::render_encrypted(&key, passphrase, &salt, &vector)
+                pem::render_encrypted(key, passphrase, &salt, &vector)
             }
         };
         let text = text.map_err(KeyFileError::Encode)?;
@@ -154,8 +163,7 @@ impl KeyDirectory {
             std::fs::rename(&unfinished, &path)?;
             sync_directory(Some(&self.path))
         };
-        create().map_err(io)?;
-        Ok(key)
+        create().map_err(io)
     }
 
     /// The key of a public key.

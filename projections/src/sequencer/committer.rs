@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::decider::{Group, Outcome, Reply};
 use super::{Answers, Deliver, Receipt, Recorded, Shared, Stage, StopOnPanic, SubmitError};
+use crate::canary::{self, Canary};
 use crate::rejection::Rejection;
 use crate::views::PerView;
 use crate::worker::Worker;
@@ -92,20 +93,23 @@ impl Writer {
     pub(super) fn make_durable(&mut self, group: &Group) -> Result<Option<Arc<Commit>>, String> {
         let _stops = StopOnPanic(self.shared.clone());
         let taken = Instant::now();
-        if group.has_new_keys {
+        if group.has_new_keys && !canary::is(Canary::KeysNotSynced) {
             self.secrets.sync().map_err(|error| error.to_string())?;
         }
         if group.numbered.events().is_empty() {
             return Ok(None);
         }
         let begun = Instant::now();
-        let commit = self.committer.commit(group.numbered.clone()).map_err(|error| {
-            // The log may hold the group all the same, when it was the checkpoint beside it that failed; and readers wait
-            // for what the log holds.
-            self.workers.iter().for_each(|(_, worker)| worker.look());
-            error.to_string()
-        })?;
-        let commit = Arc::new(commit);
+        let commit = match self.committer.commit(group.numbered.clone()) {
+            Ok(commit) => Arc::new(commit),
+            Err(_) if canary::is(Canary::FailedCommitsAnswered) => return Ok(None),
+            Err(error) => {
+                // The log may hold the group all the same, when it was the checkpoint beside it that failed; and readers
+                // wait for what the log holds.
+                self.workers.iter().for_each(|(_, worker)| worker.look());
+                return Err(error.to_string());
+            }
+        };
         let durable = Instant::now();
         self.workers.iter().for_each(|(_, worker)| worker.follow(&commit));
         self.seal = commit.seal().bytes().clone();

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::admit::{self, Admitted};
 use super::{Job, Message, Receipt, Request, Shared, Stage, StopOnPanic, SubmitError, answer};
+use crate::canary::{self, Canary};
 use crate::command::{Command, RotateSigningKey};
 use crate::context::{Clock, Context, ContextError, Random};
 use crate::decide::decide;
@@ -377,7 +378,8 @@ impl Decider {
     }
 
     fn outcome(&mut self, request: &Request) -> Result<Outcome, Fault> {
-        let now = self.clock.now().max(self.last);
+        let now = self.clock.now();
+        let now = if canary::is(Canary::TimeRunsBackwards) { now } else { now.max(self.last) };
         let state = views::state(&self.overlays);
         let idempotency = match admit::admit(&state, request)? {
             Admitted::Before(first) => return self.replay(&request.command, first),
@@ -419,7 +421,9 @@ impl Decider {
                 Ok(Outcome::Decided { events, answer })
             }
             Err(fault) => {
-                self.overlays.iter_mut().for_each(|(_, overlay)| overlay.take_back());
+                if !canary::is(Canary::RowsOfRefusedCommandsStay) {
+                    self.overlays.iter_mut().for_each(|(_, overlay)| overlay.take_back());
+                }
                 self.numbered.truncate(len);
                 self.next = next;
                 Err(fault)
