@@ -10,7 +10,7 @@ use crate::auth::Mount;
 use crate::dialect::orgkernel;
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
-use crate::native::{admin, commands, events, export, openapi, proofs, stream, views};
+use crate::native::{admin, backup, commands, events, export, openapi, proofs, stream, views};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{Response, ResponseBody};
@@ -55,6 +55,8 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/execution/audit-chains/{chain}/entries", &views::execution::ENTRIES),
     Route(GET, "/v1/execution/audit-chains/{chain}/verify", &views::execution::VERIFY),
     Route(GET, "/v1/ledger/export", &export::EXPORT),
+    Route(GET, "/v1/ledger/keystore", &backup::KEYSTORE),
+    Route(GET, "/v1/ledger/sealing-keys", &backup::SEALING_KEYS),
     Route(GET, "/v1/trust", &admin::TRUST),
     Route(GET, "/v1/views", &admin::VIEWS),
     Route(GET, "/v1/views/{view}/digest", &admin::DIGEST),

@@ -140,6 +140,12 @@ impl DataDir {
         self.path.join("archived-in")
     }
 
+    /// What says that a lost tail was accepted ([`crate::accepted_loss`]).
+    #[must_use]
+    pub fn accepted_loss(&self) -> PathBuf {
+        self.path.join("accepted-loss")
+    }
+
     /// What was set aside.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

@@ -26,6 +26,7 @@
 //!
 //! This crate knows no HTTP and no view: what events mean belongs to `chancery-projections`.
 
+pub mod accepted_loss;
 pub mod actor;
 pub mod archive;
 pub mod block_file;

@@ -81,6 +81,14 @@ fn sample(kind: Kind) -> Body {
             tenant: None,
         }
         .into(),
+        Kind::TailLost => TailLost {
+            ledger: id(4),
+            found: 1_000,
+            signed: 1_007,
+            checkpoint: "chancery.example/log\n1007\n…\n".into(),
+            reason: "the disk and the newest archive segment were lost".into(),
+        }
+        .into(),
         Kind::TenantCreated => TenantCreated {
             tenant: id(5),
             slug: "acme".into(),

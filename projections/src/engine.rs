@@ -1,6 +1,7 @@
 //! The engine: one data directory, opened. Log, keys, views and sequencer, started in order and stopped in order.
 
 mod archived;
+mod loss;
 mod stepped;
 
 use std::path::PathBuf;
@@ -170,6 +171,18 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
+    /// The decision to go on without a lost tail cannot be followed.
+    #[error(
+        "what was decided about the log's lost tail, in {path}, cannot be followed: {source}. If it is not about this log, \
+         move it away",
+        path = path.display()
+    )]
+    AcceptedLoss {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Writing cannot go on from where the log ends.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -295,8 +308,10 @@ impl Engine {
         let secrets = Keystore::open(&dir.keystore())?;
         let path = dir.last_checkpoint();
         let last = LastCheckpoint::open(&path).map_err(|source| OpenError::LastCheckpoint { path, source })?;
-        let (ground, first_start) = Ground::lay(&mut config, &dir, Storage { log, secrets, last_checkpoint: last })?;
+        let (mut ground, first_start) =
+            Ground::lay(&mut config, &dir, Storage { log, secrets, last_checkpoint: last })?;
         archived.begin(&ground.log)?;
+        loss::record(&dir.accepted_loss(), &mut ground.committer, &*ground.log, config.clock.now())?;
         let (workers, handles) = start_workers(&ground.stores, &ground.log)?;
         let (log, secrets, keys, origin) =
             (ground.log.clone(), ground.secrets.clone(), ground.keys.clone(), ground.origin.clone());
@@ -350,6 +365,14 @@ impl Engine {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The sealing keys' files by name, each with its text if that is encrypted under a passphrase.
+    ///
+    /// # Errors
+    /// [`KeyFileError`] when one cannot be read.
+    pub fn encrypted_sealing_keys(&self) -> Result<Vec<(String, Option<String>)>, KeyFileError> {
+        self.keys.encrypted_files()
     }
 
     /// Makes a new sealing key and its file, for `RotateSigningKey` to put in place.

@@ -188,6 +188,7 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
+        | Body::TailLost(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

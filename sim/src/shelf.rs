@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chancery_ledger::keystore::{KeystoreError, Shelf};
+use chancery_ledger::keystore::{Each, KeystoreError, Shelf};
 
 use crate::canary::Canary;
 use crate::disk::SimFile;
@@ -80,6 +80,13 @@ impl Shelf for SimShelf {
             inner.entries.extend(entries);
             Ok(())
         })
+    }
+
+    fn each(&self, each: &mut Each<'_>) -> Result<(), KeystoreError> {
+        let inner = self.inner();
+        // Ending early is no failure.
+        let _ = inner.entries.iter().try_for_each(|(name, value)| each(name, value));
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), KeystoreError> {

@@ -387,6 +387,7 @@ KINDS = """
 1 | LedgerCreated | ledger id, origin str, format u16, key id, algorithm enum(ed25519, rsa, p256), public h32
 2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
 3 | SigningKeyRetired | as SigningKeyAdded
+4 | TailLost | ledger id, found u64, signed u64, checkpoint str, reason str
 100 | TenantCreated | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, parent id?
 101 | TenantUpdated | tenant id, changes {str: json}
 102 | TenantSuspended | tenant id, reason str?

@@ -27,6 +27,9 @@ pub struct Daemon {
     ca_cert: Option<PathBuf>,
 }
 
+/// How often what is taken is asked for, a second apart.
+const TRIES: u32 = 30;
+
 /// What a refusal says (RFC 9457).
 #[derive(Deserialize)]
 struct Problem {
@@ -71,6 +74,22 @@ impl Daemon {
                 bail!("{} answered {}, and not as a Chancery daemon does; is --url right?", self.url, answer.status())
             }
         }
+    }
+
+    /// Gets a path that only one caller at a time may: while it is taken, it is asked for again.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_patiently(&self, path: &str) -> anyhow::Result<http::Response<Body>> {
+        for _ in 0..TRIES {
+            let request = self.agent()?.get(format!("{}{path}", self.base()));
+            let answer = self.headers(request)?.call().with_context(|| self.unreachable())?;
+            if answer.status() != http::StatusCode::SERVICE_UNAVAILABLE {
+                return self.answered(Ok(answer));
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        self.get(path)
     }
 
     /// Posts a body, and gives the answer whatever its status.

@@ -6,14 +6,15 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chancery_ledger::export::{Bodies, Counts, ExportReader, export_log};
+use chancery_ledger::archive::ArchiveReader;
+use chancery_ledger::export::{Bodies, Counts, ExportReader, export_items, export_log};
 use chancery_ledger::store::LogStore as _;
 use chancery_ledger::verify::Item;
 use clap::Args;
 
 use crate::client::Daemon;
 use crate::progress;
-use crate::source::{Stopped, data_dir_of_environment};
+use crate::source::{Stopped, data_dir_of_environment, note_leftover};
 
 /// Arguments of `chancery export`.
 #[derive(Debug, Args)]
@@ -22,6 +23,9 @@ pub struct Arguments {
     /// key [env: CHANCERY_DATA_DIR, unless there is an API key].
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// An archive to make one file of, in place of a data directory.
+    #[arg(long, conflicts_with = "data_dir")]
+    archive: Option<PathBuf>,
     /// Read a temporary copy of the data directory's log, so that nothing at all is written there.
     #[arg(long)]
     copy: bool,
@@ -53,6 +57,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     let mut file = BufWriter::with_capacity(1 << 20, file);
     let of_environment = || data_dir_of_environment().map(PathBuf::from).filter(|_| !arguments.daemon.has_key());
+    if let Some(archive) = &arguments.archive {
+        return of_archive(archive, arguments.without_bodies, &mut file);
+    }
     let counts = match arguments.data_dir.clone().or_else(of_environment) {
         Some(dir) => of_stopped(&Stopped::open(&dir, arguments.copy)?, arguments.without_bodies, &mut file)?,
         None if arguments.daemon.has_key() => of_running(&arguments.daemon, arguments.without_bodies, &mut file)?,
@@ -70,8 +77,19 @@ fn of_stopped(stopped: &Stopped, without_bodies: bool, out: &mut impl Write) -> 
     Ok(counts?)
 }
 
+fn of_archive(path: &Path, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
+    let bodies = if without_bodies { Bodies::Withheld } else { Bodies::Included };
+    let mut reader = ArchiveReader::open(path)?;
+    let bar = progress::events(None, "exporting");
+    let counts = export_items(&mut reader, bodies, &mut *out, |events| bar.set_position(events))?;
+    bar.finish_and_clear();
+    note_leftover(&reader);
+    out.flush()?;
+    Ok(counts)
+}
+
 /// Copies what the daemon sends, and reads it on the way: a stream that broke off looks like a short one otherwise.
-fn of_running(daemon: &Daemon, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
+pub fn of_running(daemon: &Daemon, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
     let path = if without_bodies { "/v1/ledger/export?bodies=false" } else { "/v1/ledger/export" };
     let mut answer = daemon.get(path)?;
     let from = answer.body_mut().as_reader();
@@ -103,7 +121,7 @@ impl<R: Read, W: Write> Read for Tee<'_, R, W> {
 }
 
 /// Has a file written beside its place and, when it is whole and durable, moves it there. On failure nothing is left.
-fn whole_or_nothing(out: &Path, write: impl FnOnce(&File) -> anyhow::Result<Counts>) -> anyhow::Result<Counts> {
+pub fn whole_or_nothing<T>(out: &Path, write: impl FnOnce(&File) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = out.file_name().with_context(|| format!("{} is not the name of a file", out.display()))?;
     let mut prefix = OsString::from(".");

@@ -1,8 +1,9 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
-//! `verify`, `replay`, `inspect` and `export` work offline on a data directory or an export; `submit`, `health` and `keys`
-//! talk to a running daemon; `bench` measures one; `sim` simulates one.
+//! `verify`, `replay`, `inspect`, `export`, `restore` and `import` work offline, on a data directory or a copy of its log;
+//! `submit`, `health`, `keys` and `backup` talk to a running daemon; `bench` measures one; `sim` simulates one.
 
+mod backup;
 #[cfg(target_os = "linux")]
 mod bench;
 mod client;
@@ -14,6 +15,7 @@ mod moment;
 mod output;
 mod progress;
 mod replay;
+mod restore;
 mod sim;
 mod source;
 mod submit;
@@ -26,7 +28,7 @@ use anyhow::bail;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// Verify, replay, export and inspect a Chancery ledger; send commands to a running daemon.
+/// Verify, replay, export, inspect, back up and restore a Chancery ledger; send commands to a running daemon.
 ///
 /// Exit codes: 0 all is well; 1 bad news (a log that is not whole, a thing that is not there, a command refused); 2 not
 /// done (a log that cannot be read, a daemon that cannot be reached, wrong arguments).
@@ -46,6 +48,13 @@ enum Command {
     Replay(replay::Arguments),
     /// Write the whole log as one file that verifies anywhere.
     Export(export::Arguments),
+    /// Copy a running daemon's log into a directory, verified; and its keys, encrypted as they are, if asked for.
+    Backup(backup::Arguments),
+    /// Make the log of a data directory anew from an archive, a backup or an export. It is verified before it is put in
+    /// place; a damaged log that is there is set aside, a whole one never replaced.
+    Restore(restore::Arguments),
+    /// Make a data directory's log of an export, where there was none.
+    Import(restore::ImportArguments),
     /// Show events, seals and proofs as they are.
     Inspect(inspect::Arguments),
     /// Send one command, or many as NDJSON, to a daemon.
@@ -99,6 +108,9 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Backup(arguments) => backup::run(arguments),
+        Command::Restore(arguments) => restore::run(arguments),
+        Command::Import(arguments) => restore::import(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Health(arguments) => health::run(arguments),

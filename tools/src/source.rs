@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
+use chancery_ledger::archive::{ArchiveReader, Leftover};
 use chancery_ledger::data_dir::{DataDir, DataDirError};
 use chancery_ledger::export::{ExportLog, ExportReader};
 use chancery_ledger::ids::{Seq, TreeSize};
@@ -34,9 +35,12 @@ pub struct Log {
     /// A file that `chancery export` wrote.
     #[arg(long, global = true)]
     export: Option<PathBuf>,
+    /// An archive: its directory, or one segment of it that begins with event 0.
+    #[arg(long, global = true, conflicts_with_all = ["export", "data_dir"])]
+    archive: Option<PathBuf>,
     /// Read a temporary copy of the data directory's log, as is done anyway where the directory may not be written. sled
     /// writes as it opens a log, and cuts off what follows damage: for evidence, use a copy.
-    #[arg(long, global = true, conflicts_with = "export")]
+    #[arg(long, global = true, conflicts_with_all = ["export", "archive"])]
     copy: bool,
 }
 
@@ -57,6 +61,7 @@ pub type Items<'a> = Box<dyn Iterator<Item = Result<Item, SourceError>> + Send +
 enum Place<'a> {
     DataDir(PathBuf),
     Export(&'a Path),
+    Archive(&'a Path),
 }
 
 /// A log to read events from in any order, and what must stay held meanwhile.
@@ -81,12 +86,15 @@ struct Held {
 
 impl Log {
     fn place(&self) -> anyhow::Result<Place<'_>> {
-        match (&self.data_dir, &self.export) {
-            (Some(dir), _) => Ok(Place::DataDir(dir.clone())),
-            (None, Some(path)) => Ok(Place::Export(path)),
-            (None, None) => match data_dir_of_environment() {
+        match (&self.data_dir, &self.export, &self.archive) {
+            (Some(dir), ..) => Ok(Place::DataDir(dir.clone())),
+            (_, Some(path), _) => Ok(Place::Export(path)),
+            (.., Some(path)) => Ok(Place::Archive(path)),
+            (None, None, None) => match data_dir_of_environment() {
                 Some(dir) => Ok(Place::DataDir(dir.into())),
-                None => bail!("name a log: --data-dir with a stopped daemon's directory, or --export with a file"),
+                None => bail!(
+                    "name a log: --data-dir with a stopped daemon's directory, --export with a file, or --archive"
+                ),
             },
         }
     }
@@ -110,6 +118,13 @@ impl Log {
                 let items = Box::new(ExportReader::new(file));
                 work(items, None, None).with_context(|| format!("{} was not read to its end", path.display()))
             }
+            Place::Archive(path) => {
+                let mut reader = ArchiveReader::open(path)?;
+                let done = work(Box::new(&mut reader), None, None);
+                let done = done.with_context(|| format!("{} was not read to its end", path.display()))?;
+                note_leftover(&reader);
+                Ok(done)
+            }
         }
     }
 
@@ -123,6 +138,11 @@ impl Log {
                 let Stopped { log, held } = Stopped::open(&dir, self.copy)?;
                 Ok(Opened { log: Arc::new(log), held: Some(held) })
             }
+            Place::Archive(path) => bail!(
+                "an archive is read in order only: `chancery export --archive {}` makes one file of it, to be given with \
+                 --export",
+                path.display()
+            ),
             Place::Export(path) => {
                 let bar = progress::events(None, "indexing");
                 let log = ExportLog::open_with(path, |events| bar.set_position(events));
@@ -218,6 +238,18 @@ impl Stopped {
             output::note(&format!("{} cannot be read, so the log is not compared with it: {error}", path.display()));
             None
         })
+    }
+}
+
+/// Says what stands after an archive's last whole commit.
+pub fn note_leftover(reader: &ArchiveReader) {
+    if let Some(Leftover { segment, bytes, why }) = reader.leftover() {
+        output::note(&format!(
+            "{} ends in {bytes} bytes that are no whole commit ({why}), as a crash leaves them, or damage: the archive \
+             counts up to {} events",
+            segment.display(),
+            reader.size()
+        ));
     }
 }
 

@@ -18,6 +18,16 @@ use crate::{output, progress, source};
 pub struct Arguments {
     #[command(flatten)]
     log: source::Log,
+    #[command(flatten)]
+    trusted: Trusted,
+    /// Print the verdict as JSON (docs/format.md, section 13).
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the auditor knows from elsewhere.
+#[derive(Debug, Args)]
+pub struct Trusted {
     /// The verifier key you trust, as `chancery keys signing` printed it when the ledger was new.
     #[arg(long)]
     key: Option<String>,
@@ -28,9 +38,6 @@ pub struct Arguments {
     /// A checkpoint of this log that you kept; the log must still contain what it signs. Can be given again.
     #[arg(long)]
     head: Vec<PathBuf>,
-    /// Print the verdict as JSON (docs/format.md, section 13).
-    #[arg(long)]
-    json: bool,
 }
 
 /// Verifies, and prints the verdict. True if the log is whole.
@@ -38,8 +45,7 @@ pub struct Arguments {
 /// # Errors
 /// When the log, a key or a head cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let pin = arguments.pin.as_deref().map(Pin::read).transpose()?.flatten();
-    let mut known = known(arguments, pin.as_ref())?;
+    let (mut known, was_pinned) = arguments.trusted.known()?;
     let report = arguments.log.with_items(|items, total, last_checkpoint| {
         let kept = known.heads.iter().map(|head| head.checkpoint().size.0).max();
         // It finds a log that lost its end by accident. Whoever can cut the log can cut this, so it excludes nothing.
@@ -49,10 +55,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         bar.finish_and_clear();
         Ok(Report { truncation_excluded_to: kept, ..report? })
     })?;
-    if let (Some(path), true) = (&arguments.pin, report.whole) {
-        Pin::advance(path, &report)?;
-    }
-    match print(arguments, &report, pin.is_some()) {
+    arguments.trusted.advance(&report)?;
+    match print(arguments, &report, was_pinned) {
         // The verdict stands, whoever stopped reading it.
         Err(error) if !output::is_broken_pipe(&error) => Err(error),
         _ => Ok(report.whole),
@@ -66,7 +70,7 @@ fn print(arguments: &Arguments, report: &Report, was_pinned: bool) -> anyhow::Re
         writeln!(out)?;
     } else {
         print_for_people(&mut out, report)?;
-        match &arguments.pin {
+        match &arguments.trusted.pin {
             Some(path) if report.whole && was_pinned => {
                 writeln!(out, "pin advanced to {} events: {}", report.size, path.display())?
             }
@@ -79,21 +83,40 @@ fn print(arguments: &Arguments, report: &Report, was_pinned: bool) -> anyhow::Re
     Ok(out.flush()?)
 }
 
-fn known(arguments: &Arguments, pin: Option<&Pin>) -> anyhow::Result<Known> {
-    let given = arguments.key.as_deref().map(str::parse::<VerifierKey>).transpose();
-    let given = given.map_err(|error| anyhow!("--key: {error}"))?;
-    let mut heads = Vec::new();
-    for path in &arguments.head {
-        let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        heads.push(Seal::parse(&bytes).with_context(|| format!("{} is no checkpoint", path.display()))?);
+impl Trusted {
+    /// As the verifier takes it, and whether there was a pin.
+    ///
+    /// # Errors
+    /// When something of it cannot be read.
+    pub fn known(&self) -> anyhow::Result<(Known, bool)> {
+        let pin = self.pin.as_deref().map(Pin::read).transpose()?.flatten();
+        let given = self.key.as_deref().map(str::parse::<VerifierKey>).transpose();
+        let given = given.map_err(|error| anyhow!("--key: {error}"))?;
+        let mut heads = Vec::new();
+        for path in &self.head {
+            let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            heads.push(Seal::parse(&bytes).with_context(|| format!("{} is no checkpoint", path.display()))?);
+        }
+        heads.extend(pin.as_ref().map(|pin| pin.head.clone()));
+        let was_pinned = pin.is_some();
+        let key = match (given, pin) {
+            (Some(key), _) => Some((key, Trust::Given)),
+            (None, Some(pin)) => Some((pin.key, Trust::Pinned)),
+            (None, None) => None,
+        };
+        Ok((Known { key, heads }, was_pinned))
     }
-    heads.extend(pin.map(|pin| pin.head.clone()));
-    let key = match (given, pin) {
-        (Some(key), _) => Some((key, Trust::Given)),
-        (None, Some(pin)) => Some((pin.key.clone(), Trust::Pinned)),
-        (None, None) => None,
-    };
-    Ok(Known { key, heads })
+
+    /// Advances the pin, if there is to be one and the log is whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn advance(&self, report: &Report) -> anyhow::Result<()> {
+        match &self.pin {
+            Some(path) if report.whole => Pin::advance(path, report),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A file of two parts: a verifier key on the first line, and a checkpoint after it.

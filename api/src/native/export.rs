@@ -41,10 +41,9 @@ async fn export(call: Call) -> Result<Response, Problem> {
     let bodies = if call.flag("bodies") == Some(false) { Bodies::Withheld } else { Bodies::Included };
     let log = call.app.engine().log();
     let size = log.size();
-    let (pieces, body) = mpsc::channel(PIECES_WAITING);
+    let (mut out, body) = Pieces::channel();
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let mut out = BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
         let written = export_log(&*log, size, bodies, &mut out, |_| {}).and_then(|_| Ok(out.flush()?));
         match written {
             Ok(()) => {}
@@ -60,7 +59,15 @@ async fn export(call: Call) -> Result<Response, Problem> {
 }
 
 /// Writing that waits for the client.
-struct Pieces(mpsc::Sender<Bytes>);
+pub(super) struct Pieces(mpsc::Sender<Bytes>);
+
+impl Pieces {
+    /// Where to write, and what the client reads.
+    pub(super) fn channel() -> (BufWriter<Self>, mpsc::Receiver<Bytes>) {
+        let (pieces, body) = mpsc::channel(PIECES_WAITING);
+        (BufWriter::with_capacity(PIECE_BYTES, Self(pieces)), body)
+    }
+}
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

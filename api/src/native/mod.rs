@@ -1,6 +1,7 @@
 //! The native API: one module for each sort of question, each operation a constant that router and OpenAPI read.
 
 pub mod admin;
+pub mod backup;
 pub mod batch;
 pub mod call;
 pub mod command;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Archive, ArchiveError};
 use crate::ids::TreeSize;
-use crate::store::{LogStore, Record, Records, Seals, StoreError};
+use crate::store::{LogStore, Part, Parts, Record, StoreError};
 
 /// How often it looks for what is new. One sync then covers everything since, so that a log and an archive on one disk do
 /// not wait for each other's syncs all the time.
@@ -180,15 +180,14 @@ pub(super) fn catch_up(
 
 /// A log's commits, whole.
 pub(super) struct LogCommits<'a> {
-    records: Records<'a>,
-    seals: Seals<'a>,
+    parts: Parts<'a>,
     size: TreeSize,
 }
 
 impl<'a> LogCommits<'a> {
     /// Those after the first `size` events.
     pub(super) fn new(log: &'a dyn LogStore, size: TreeSize) -> Self {
-        Self { records: log.records(size.next()), seals: log.seals(TreeSize(size.0 + 1)), size }
+        Self { parts: log.parts(size.next()), size }
     }
 }
 
@@ -196,21 +195,23 @@ impl Iterator for LogCommits<'_> {
     type Item = Result<(Vec<Record>, Bytes), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (end, seal) = match self.seals.next()? {
-            Ok(seal) => seal,
-            Err(error) => return Some(Err(error)),
-        };
         let mut records = Vec::new();
-        while self.size < end {
-            match self.records.next() {
-                Some(Ok((seq, record))) => {
+        loop {
+            match self.parts.next() {
+                Some(Ok(Part::Event(seq, record))) => {
                     records.push(record);
                     self.size = seq.tree_size();
                 }
+                Some(Ok(Part::Seal(size, _))) if size > self.size => {
+                    return Some(Err(StoreError::Missing { seq: self.size.next() }));
+                }
+                // A seal of the events before these.
+                Some(Ok(Part::Seal(..))) if records.is_empty() => {}
+                Some(Ok(Part::Seal(_, seal))) => return Some(Ok((records, seal))),
                 Some(Err(error)) => return Some(Err(error)),
-                None => return Some(Err(StoreError::Missing { seq: self.size.next() })),
+                // Events without their seal yet are not whole.
+                None => return None,
             }
         }
-        Some(Ok((records, seal)))
     }
 }

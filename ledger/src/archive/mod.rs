@@ -7,7 +7,7 @@
 //!
 //! [`Archive`] writes one, [`ArchiveReader`] reads one back as the verifier's items. [`follow::Follower`] keeps one close
 //! behind a log; [`mirror::Mirrored`] makes a log of two copies, where nothing is durable that is not durable in both.
-//! [`reconcile()`] holds an archive against the log it belongs to, [`restore::restore_log`] makes a log of one.
+//! [`reconcile()`] holds an archive against the log it belongs to, [`restore::Restoring`] makes a log of one.
 
 pub mod follow;
 pub mod mark;

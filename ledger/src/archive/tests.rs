@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::follow::{Follower, LogCommits};
 use super::mark::{Mark, Marked};
 use super::mirror::Mirrored;
-use super::restore::{RestoreError, restore_log};
+use super::restore::{RestoreError, Restoring};
 use super::*;
 use crate::body::ledger::{Algorithm, Purpose, SigningKeyAdded};
 use crate::commit::Committer;
@@ -465,14 +465,37 @@ fn a_log_made_of_its_archive_is_the_log() {
     );
     let made = tempfile::tempdir().unwrap();
     let place = made.path().join("log");
-    let size = restore_log(ArchiveReader::open(archived.path()).unwrap(), &place, |_| {}).unwrap();
-    assert_eq!(size, log.size());
+    let mut restoring = Restoring::begin(&place).unwrap();
+    restoring.write(ArchiveReader::open(archived.path()).unwrap(), |_| {}).unwrap();
+    assert_eq!(restoring.log().size(), log.size());
+    drop(restoring);
     let restored = SledStore::open(&place).unwrap();
     let all = |log: &dyn LogStore| log.records(Seq(0)).map(Result::unwrap).collect::<Vec<_>>();
     assert_eq!(all(&restored), all(&*log));
     let seals = |log: &dyn LogStore| log.seals(TreeSize(0)).map(Result::unwrap).collect::<Vec<_>>();
     assert_eq!(seals(&restored), seals(&*log));
-    assert_eq!(is_whole(StoreItems::new(&restored, TreeSize(u64::MAX))), size.0);
+    assert_eq!(is_whole(StoreItems::new(&restored, TreeSize(u64::MAX))), log.size().0);
+}
+
+/// The archive ends before a damaged log does: what is intact beyond is not given up.
+#[test]
+fn what_a_damaged_log_still_holds_is_salvaged() {
+    let dir = written();
+    let log = store(dir.path());
+    let commits: Commits = LogCommits::new(&*log, TreeSize(0)).map(Result::unwrap).collect();
+    for kept in 1..commits.len() {
+        let (archived, _) = left_open(&commits[..kept].to_vec());
+        let made = tempfile::tempdir().unwrap();
+        let mut restoring = Restoring::begin(&made.path().join("log")).unwrap();
+        restoring.write(ArchiveReader::open(archived.path()).unwrap(), |_| {}).unwrap();
+        assert_eq!(restoring.salvage(&*log).unwrap(), log.size().0 - ends(&commits)[kept]);
+        assert_eq!(is_whole(StoreItems::new(restoring.log(), TreeSize(u64::MAX))), log.size().0);
+        // Another log's events go on from nothing here.
+        let mut restoring = Restoring::begin(&made.path().join("other")).unwrap();
+        restoring.write(ArchiveReader::open(archived.path()).unwrap(), |_| {}).unwrap();
+        let other = written();
+        assert_eq!(restoring.salvage(&*store(other.path())).unwrap(), 0);
+    }
 }
 
 #[test]
@@ -482,7 +505,8 @@ fn what_is_no_whole_copy_makes_no_log() {
     let whole = || event(Some(COMMITS[0].0[0].body.clone()));
     let made = |items: Vec<Result<Item, SourceError>>| {
         let dir = tempfile::tempdir().unwrap();
-        restore_log(items, &dir.path().join("log"), |_| {})
+        let mut restoring = Restoring::begin(&dir.path().join("log")).unwrap();
+        restoring.write(items, |_| {}).map(|()| restoring.log().size())
     };
     assert_eq!(made(vec![whole(), seal()]).unwrap(), TreeSize(1));
     assert!(matches!(made(vec![event(None), seal()]), Err(RestoreError::Withheld { seq: Seq(0) })));

@@ -59,6 +59,22 @@ pub struct SigningKeyRetired {
     pub tenant: Option<TenantId>,
 }
 
+/// Events at the log's end are lost, and whoever answers for the ledger decided to go on without them. What they said is
+/// unknown to the log; that they were is not: a checkpoint for them was signed, and it contradicts what follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailLost {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// Events that are left: those from here on are lost, and this one takes the place of the first of them.
+    pub found: u64,
+    /// Events that the last checkpoint known was signed for. There may have been more.
+    pub signed: u64,
+    /// That checkpoint.
+    pub checkpoint: String,
+    /// Why it was decided so.
+    pub reason: String,
+}
+
 /// What a key signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +110,12 @@ impl Facts for LedgerCreated {
 impl Facts for SigningKeyAdded {
     fn subjects(&self, into: &mut Subjects) {
         into.add(self.key).maybe(self.tenant);
+    }
+}
+
+impl Facts for TailLost {
+    fn subjects(&self, into: &mut Subjects) {
+        into.add(self.ledger);
     }
 }
 

@@ -200,6 +200,7 @@ kinds! {
     1 version 1 ledger::LedgerCreated,
     2 version 1 ledger::SigningKeyAdded,
     3 version 1 ledger::SigningKeyRetired,
+    4 version 1 ledger::TailLost,
     100 version 1 identity::TenantCreated,
     101 version 1 identity::TenantUpdated,
     102 version 1 identity::TenantSuspended,

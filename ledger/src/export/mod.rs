@@ -8,7 +8,7 @@ mod writer;
 pub use log::ExportLog;
 pub use reader::ExportReader;
 pub(crate) use reader::event_item;
-pub use writer::{Bodies, Counts, ExportError, ExportWriter, export_log};
+pub use writer::{Bodies, Counts, ExportError, ExportWriter, export_items, export_log};
 pub(crate) use writer::{write_event, write_frame};
 
 /// First bytes of every export.

@@ -134,8 +134,19 @@ fn length_bytes(length: usize) -> io::Result<[u8; 4]> {
 pub fn export_log(
     log: &dyn LogStore, up_to: TreeSize, bodies: Bodies, out: impl Write, mut progress: impl FnMut(u64),
 ) -> Result<Counts, ExportError> {
+    export_items(StoreItems::new(log, up_to), bodies, out, &mut progress)
+}
+
+/// Writes an export of items in the order of the log, and gives what was written. Memory stays constant.
+///
+/// # Errors
+/// [`ExportError`]; what was written by then is no export.
+pub fn export_items(
+    items: impl IntoIterator<Item = Result<Item, SourceError>>, bodies: Bodies, out: impl Write,
+    mut progress: impl FnMut(u64),
+) -> Result<Counts, ExportError> {
     let mut writer = ExportWriter::new(out)?;
-    for item in StoreItems::new(log, up_to) {
+    for item in items {
         match item {
             Ok(Item::Event { header, body, .. }) => {
                 let body = body.filter(|_| bodies == Bodies::Included || needed_by_verifiers(&header));
@@ -150,8 +161,8 @@ pub fn export_log(
     Ok(writer.finish()?.1)
 }
 
-/// Whether a header is of an event whose body a verifier must see: those of the ledger's keys.
+/// Whether a header is of an event whose body a verifier must see: those of the ledger itself.
 fn needed_by_verifiers(header: &[u8]) -> bool {
-    let kinds = [Kind::LedgerCreated, Kind::SigningKeyAdded, Kind::SigningKeyRetired];
+    let kinds = [Kind::LedgerCreated, Kind::SigningKeyAdded, Kind::SigningKeyRetired, Kind::TailLost];
     Envelope::parse(header).is_ok_and(|envelope| kinds.iter().any(|kind| kind.code() == envelope.kind))
 }

@@ -188,6 +188,19 @@ impl KeyDirectory {
         }
     }
 
+    /// The key files by name, each with its text if that is encrypted: a key in clear is not handed out.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Mode`] and [`KeyFileError::Io`].
+    pub fn encrypted_files(&self) -> Result<Vec<(String, Option<String>)>, KeyFileError> {
+        let file = |public| {
+            let text = self.read_text(&self.file_of(&public))?;
+            let text = pem::is_encrypted(&text).then(|| text.to_string());
+            Ok((format!("{}{public}{}", NAME.0, NAME.1), text))
+        };
+        self.public_keys()?.into_iter().map(file).collect()
+    }
+
     /// The public keys that the files are named by, sorted.
     fn public_keys(&self) -> Result<Vec<PublicKey>, KeyFileError> {
         let io = |source| KeyFileError::Io { path: self.path.clone(), source };
@@ -203,7 +216,7 @@ impl KeyDirectory {
         self.path.join(format!("{}{public}{}", NAME.0, NAME.1))
     }
 
-    fn read(&self, path: &Path) -> Result<SigningKey, KeyFileError> {
+    fn read_text(&self, path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
         let io = |source| KeyFileError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => KeyFileError::NotFound { dir: self.path.clone() },
@@ -214,6 +227,11 @@ impl KeyDirectory {
         refuse_wider(path, found, FILE_MODE)?;
         let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize));
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
+        Ok(text)
+    }
+
+    fn read(&self, path: &Path) -> Result<SigningKey, KeyFileError> {
+        let text = self.read_text(path)?;
         let malformed = |source| KeyFileError::Malformed { path: path.to_owned(), source };
         if !pem::is_encrypted(&text) {
             return pem::parse(&text).map_err(malformed);

@@ -9,6 +9,7 @@
 //! good, and its name keeps an empty value, so that no other secret can take the name and what is encrypted for an
 //! erased thing later is erased as well; its encrypted bytes leave the disk as fjall rewrites its files.
 
+pub mod backup;
 mod shelf;
 
 use std::fs::{File, OpenOptions};
@@ -25,7 +26,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use self::shelf::FjallShelf;
-pub use self::shelf::Shelf;
+pub use self::shelf::{Each, Shelf};
 use crate::ids::{Subject, TenantId};
 use crate::keys::{KeyFileError, SigningKey, refuse_wider};
 
@@ -300,6 +301,14 @@ impl Keystore {
             self.shelf.sync()?;
         }
         Ok(existed)
+    }
+
+    /// Writes a backup: every secret as it lies here, wrapped, and nothing that unwraps it ([`backup`]).
+    ///
+    /// # Errors
+    /// [`backup::BackupError`].
+    pub fn back_up(&self, out: impl io::Write) -> Result<u64, backup::BackupError> {
+        backup::write(&*self.shelf, out)
     }
 
     fn read(&self, name: &SecretName) -> Result<Option<Secret>, KeystoreError> {

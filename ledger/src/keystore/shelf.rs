@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -19,6 +20,9 @@ const CACHE_BYTES: u64 = 1024 * 1024;
 /// fjall's write buffer before it goes to a table: some 30,000 secrets.
 const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// What is called with each entry of a shelf, name and value.
+pub type Each<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Names and values, of which the keystore wraps and unwraps what it must. All methods can be called from any thread.
 pub trait Shelf: Send + Sync {
     /// The value under a name.
@@ -33,6 +37,12 @@ pub trait Shelf: Send + Sync {
     /// # Errors
     /// [`KeystoreError::Storage`].
     fn put(&self, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), KeystoreError>;
+
+    /// Every name with its value, as they were at one moment, in the order of the names; ends when `each` says so.
+    ///
+    /// # Errors
+    /// [`KeystoreError::Storage`].
+    fn each(&self, each: &mut Each<'_>) -> Result<(), KeystoreError>;
 
     /// Makes everything put before durable, also by a process before this one.
     ///
@@ -93,6 +103,16 @@ impl Shelf for FjallShelf {
             batch.insert(&self.secrets, name, value);
         }
         Ok(batch.commit()?)
+    }
+
+    fn each(&self, each: &mut Each<'_>) -> Result<(), KeystoreError> {
+        for entry in self.secrets.iter() {
+            let (name, value) = entry.into_inner()?;
+            if each(&name, &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), KeystoreError> {

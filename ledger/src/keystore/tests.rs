@@ -232,6 +232,55 @@ proptest! {
     }
 }
 
+fn backup_of(keystore: &Keystore) -> (Vec<u8>, u64) {
+    let mut bytes = Vec::new();
+    let count = keystore.back_up(&mut bytes).unwrap();
+    (bytes, count)
+}
+
+#[test]
+fn a_backup_is_wrapped_and_opens_with_the_wrapping_key_alone() {
+    let at = tempfile::TempDir::new().unwrap();
+    let dir = at.path().join("keystore");
+    let keystore = Keystore::open(&dir).unwrap();
+    keystore.put(&[new(1, 11), new(2, 12), new(3, 13)]).unwrap();
+    keystore.destroy(&name(2)).unwrap();
+    let (bytes, count) = backup_of(&keystore);
+    assert_eq!(count, 3);
+    assert!(!bytes.windows(32).any(|window| window == [11; 32]), "a secret is in clear");
+
+    let to = at.path().join("other");
+    std::fs::create_dir(&to).unwrap();
+    std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::copy(dir.join("wrapping.key"), to.join("wrapping.key")).unwrap();
+    assert_eq!(backup::restore(&bytes[..], &to).unwrap(), 3);
+    let restored = Keystore::open(&to).unwrap();
+    assert_eq!([1, 2, 3].map(|n| read(&restored, n)), [Some(11), None, Some(13)]);
+    assert!(restored.is_destroyed(&name(2)).unwrap());
+    assert_eq!(backup_of(&restored).0, bytes);
+    let again = backup::restore(&bytes[..], &to);
+    assert!(matches!(again, Err(backup::BackupError::Exists(_))), "a backup replaces nothing");
+    let wrong = backup::restore(&bytes[..], &at.path().join("another key"));
+    assert!(wrong.unwrap_err().to_string().contains("not the key of this keystore"));
+}
+
+#[test]
+fn a_backup_that_is_not_whole_is_none() {
+    let at = tempfile::TempDir::new().unwrap();
+    let keystore = Keystore::open(&at.path().join("keystore")).unwrap();
+    keystore.put(&[new(1, 11), new(2, 12)]).unwrap();
+    let (bytes, _) = backup_of(&keystore);
+    let whole = |bytes: &[u8]| backup::read(bytes, |_, _| Ok(())).is_ok();
+    assert!(whole(&bytes));
+    for at in 0..bytes.len() {
+        assert!(!whole(&bytes[..at]), "cut to {at} bytes");
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        assert!(!whole(&changed), "byte {at} changed");
+    }
+    assert!(!whole(&[&bytes[..], &[0]].concat()));
+}
+
 /// A shelf in memory, which notes what is done with it.
 #[derive(Default)]
 struct NotedShelf {
@@ -247,6 +296,12 @@ impl Shelf for NotedShelf {
     fn put(&self, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), KeystoreError> {
         self.entries.lock().unwrap().extend(entries);
         self.done.lock().unwrap().push("put");
+        Ok(())
+    }
+
+    fn each(&self, each: &mut shelf::Each<'_>) -> Result<(), KeystoreError> {
+        let entries = self.entries.lock().unwrap();
+        let _ = entries.iter().try_for_each(|(name, value)| each(name, value));
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 mod error;
 pub mod on_sled;
-mod quarantine;
+pub mod quarantine;
 pub mod record;
 pub mod run;
 #[cfg(test)]

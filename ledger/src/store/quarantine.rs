@@ -84,6 +84,30 @@ impl Quarantine {
         }
     }
 
+    /// Moves the log aside, because another takes its place; what an earlier start said of it stays said.
+    fn replace_log(&self, cause: &str) -> Result<PathBuf, StoreError> {
+        self.make_dir()?;
+        let base = self.log.file_name().map_or_else(|| "log".into(), |name| name.to_string_lossy());
+        let to = self.dir.join(self.free_name(&base));
+        let mut said = to.clone().into_os_string();
+        said.push(".cause");
+        std::fs::write(&said, format!("{cause}\n")).map_err(failed("write", Path::new(&said)))?;
+        std::fs::rename(&self.log, &to).map_err(failed("set aside", &self.log))?;
+        self.sync()?;
+        Ok(to)
+    }
+
+    /// Takes the marker away, since there is a log again; what it said is kept beside the log it is about.
+    fn lift(&self) -> Result<(), StoreError> {
+        if !self.marker.exists() {
+            return Ok(());
+        }
+        self.make_dir()?;
+        let to = self.dir.join(self.free_name("log.quarantined"));
+        std::fs::rename(&self.marker, &to).map_err(failed("set aside", &self.marker))?;
+        self.sync()
+    }
+
     fn quarantined(&self, name: &str, cause: &str) -> StoreError {
         // A crash between marker and move, or a file system that cannot move it, leaves the log in its place.
         let aside = self.dir.join(name);
@@ -115,6 +139,35 @@ impl Quarantine {
         sync_dir(&self.dir)?;
         sync_dir(&self.data)
     }
+}
+
+/// Sets aside the log in a directory, with the reason beside it in `quarantine/`, because another is to take its place.
+/// Gives where it lies then.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn set_aside(log: &Path, cause: &str) -> Result<PathBuf, StoreError> {
+    Quarantine::of(log)?.replace_log(cause)
+}
+
+/// Puts a log that was made beside it, and checked, in the place where there is none, in one step; it can be opened from
+/// then on, whatever an earlier start said.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn put_in_place(made: &Path, log: &Path) -> Result<(), StoreError> {
+    let quarantine = Quarantine::of(log)?;
+    std::fs::rename(made, log).map_err(failed("put in place", made))?;
+    sync_dir(&quarantine.data)?;
+    quarantine.lift()
+}
+
+/// Says that the log which is in its place may be opened, whatever an earlier start said.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn lift(log: &Path) -> Result<(), StoreError> {
+    Quarantine::of(log)?.lift()
 }
 
 /// Makes a directory that only its owner may enter, with those above it, unless it is there.

@@ -166,7 +166,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             Ok(())
         }
         // Facts of the log alone: the journal finds them, no row changes.
-        Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),
+        Body::TailLost(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),
         // Other domains' events.
         Body::TokenIssued(_)
         | Body::TokenRefused(_)

@@ -33,6 +33,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
+        | Body::TailLost(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)
