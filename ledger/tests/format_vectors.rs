@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chancery_ledger::actor::{Actor, Method, Principal};
+use chancery_ledger::archive::{Archive, ArchiveReader, Limits};
 use chancery_ledger::body::field::JsonText;
 use chancery_ledger::body::identity::{AgentUpdated, TenantResumed};
 use chancery_ledger::body::ledger::{Algorithm, FORMAT, LedgerCreated};
@@ -19,11 +20,13 @@ use chancery_ledger::ids::{
 use chancery_ledger::keys::SigningKey;
 use chancery_ledger::link::{self, Hash};
 use chancery_ledger::shred::{self, FieldContext};
+use chancery_ledger::store::Record;
 use chancery_ledger::time::Micros;
 use chancery_ledger::tree::seal::{Checkpoint, Seal};
 use chancery_ledger::tree::tlog_proof::TlogProof;
 use chancery_ledger::tree::verifier_key::VerifierKey;
 use chancery_ledger::tree::{Frontier, NodeHash, leaf_hash};
+use chancery_ledger::verify::{Known, Trust, verify};
 use zeroize::Zeroizing;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/format.md");
@@ -193,4 +196,32 @@ fn the_documented_vectors_read_back() {
     let proof = TlogProof::parse(block("tlog-proof 1").as_bytes()).unwrap();
     proof.verify(&bytes("event 1 header"), &verifier_key.key, ORIGIN).unwrap();
     assert!(proof.verify(&bytes("event 2 header"), &verifier_key.key, ORIGIN).is_err());
+}
+
+/// A closed segment with the three events, byte for byte; the Python verifier reads the same file.
+#[test]
+fn an_archive_segment_keeps_its_bytes() {
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/segment-00000000000000000000-0.archive");
+    let (mut prev, mut frontier) = (Hash::ZERO, Frontier::empty());
+    let records = events().map(|event| {
+        let body = event.body.encode(&event.prelude).unwrap();
+        let header = event.envelope(prev, link::body_hash(&body)).render();
+        prev = link::header_hash(&header);
+        Record { nodes: frontier.push(leaf_hash(&header)), header, body: body.into() }
+    });
+    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: TreeSize(3), root: frontier.root() };
+    let seal = Seal::sign(&checkpoint, &key()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut archive = Archive::open(dir.path(), Limits::default()).unwrap();
+    archive.append(&records, seal.bytes()).unwrap();
+    archive.close().unwrap();
+    let made = std::fs::read(dir.path().join("segment-00000000000000000000-0.archive")).unwrap();
+    if std::env::var_os("CHANCERY_BLESS").is_some() {
+        std::fs::write(GOLDEN, &made).unwrap();
+    }
+    assert_eq!(std::fs::read(GOLDEN).unwrap(), made);
+    let verifier_key = VerifierKey { origin: ORIGIN.to_owned(), key: key().public() };
+    let known = Known { key: Some((verifier_key, Trust::Given)), ..Known::default() };
+    let report = verify(ArchiveReader::open(GOLDEN.as_ref()).unwrap(), &known, |_| {}).unwrap();
+    assert!(report.whole && report.events == 3, "{:?}", report.findings);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Verifies a Chancery export offline: an independent reading of docs/format.md, sharing no code with the Rust one.
+"""Verifies a Chancery export or archive offline: an independent reading of docs/format.md, sharing no code with the Rust one.
 
-    python chancery_verify.py EXPORT [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
+    python chancery_verify.py EXPORT|ARCHIVE [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
 
 Needs Python 3.11 and the packages `blake3` and `cryptography`. It is one file, in the order of that page's sections (the
 numbers in brackets are theirs), so that an auditor can carry it, read it in one sitting, and trust it alone.
@@ -888,9 +888,19 @@ def verify(
     progress: Callable[[int], None] = lambda events: None,
 ) -> dict:
     """Reads an export to its end and gives the verdict."""
+    return verify_items(read_export(source), trusted, heads, progress)
+
+
+def verify_items(
+    items: Iterator[EventFrame | bytes],
+    trusted: tuple[str, bytes] | None = None,
+    heads: list[Seal] | None = None,
+    progress: Callable[[int], None] = lambda events: None,
+) -> dict:
+    """Reads a log to its end and gives the verdict."""
     verifier = Verifier(trusted, heads or [])
     try:
-        for item in read_export(source):
+        for item in items:
             if isinstance(item, EventFrame):
                 verifier.event(item)
                 progress(verifier.events)
@@ -900,6 +910,125 @@ def verify(
         verifier.found(verifier.n, "container", str(why))
     verifier.end()
     return verifier.verdict()
+
+
+# --- [15] Archive -----------------------------------------------------------------------------------------------------
+
+SEGMENT_MAGIC = b"chancery archive 1\n"
+SEGMENT_NAME = re.compile(r"segment-([0-9]{20})-(0|[1-9][0-9]*)\.archive")
+COMMIT_EVENTS_MAX = 4096
+
+
+def archive_checksum(data: bytes) -> bytes:
+    return blake3(data, derive_key_context="chancery 2026 archive commit v1").digest()
+
+
+class Segment:
+    """A segment, read commit by commit: each is a list of frames, and either all of it is there or nothing."""
+
+    def __init__(self, source: BinaryIO):
+        self.source = source
+        self.pending = b""
+        self.first: int | None = None
+        self.events = self.seals = 0
+        self.torn: str | None = None
+        try:
+            self.read_head()
+        except ContainerFault as why:
+            self.torn = str(why)
+
+    def fill(self, count: int) -> bytes:
+        data = self.source.read(count)
+        if len(data) != count:
+            raise ContainerFault("it ends before its end frame")
+        return data
+
+    def frame(self) -> tuple[bytes, bytes] | None:
+        kind = self.source.read(1)
+        if not kind:
+            return None
+        (length,) = struct.unpack(">I", raw := self.fill(4))
+        if length > FRAME_BYTES_MAX:
+            raise ContainerFault("a frame is longer than frames may be")
+        payload = self.fill(length)
+        if kind == b"C":
+            if payload != archive_checksum(self.pending):
+                raise ContainerFault("a checksum is not that of its bytes")
+            self.pending = b""
+        else:
+            self.pending += kind + raw + payload
+        return kind, payload
+
+    def read_head(self) -> None:
+        self.pending = self.fill(len(SEGMENT_MAGIC))
+        if self.pending != SEGMENT_MAGIC:
+            raise ContainerFault("it does not begin as a segment does")
+        head = self.frame()
+        if head is None or head[0] != b"A" or len(head[1]) < 40:
+            raise ContainerFault("it does not say what it goes on from")
+        checksum = self.frame()
+        if checksum is None or checksum[0] != b"C":
+            raise ContainerFault("its head has no checksum")
+        self.first = struct.unpack(">Q", head[1][:8])[0]
+
+    def commits(self) -> Iterator[list[EventFrame | bytes]]:
+        if self.torn is None:
+            try:
+                yield from self.whole_commits()
+            except ContainerFault as why:
+                self.torn = str(why)
+
+    def whole_commits(self) -> Iterator[list[EventFrame | bytes]]:
+        items: list[EventFrame | bytes] = []
+        while (frame := self.frame()) is not None:
+            kind, payload = frame
+            if kind == b"E" and len(items) < COMMIT_EVENTS_MAX:
+                items.append(event_frame(payload))
+            elif kind == b"S" and items:
+                checksum = self.frame()
+                if checksum is None or checksum[0] != b"C":
+                    raise ContainerFault("a commit has no checksum")
+                self.events, self.seals = self.events + len(items), self.seals + 1
+                yield [*items, payload]
+                items = []
+            elif kind == b"Z" and not items:
+                if payload != struct.pack(">QQ", self.events, self.seals) or self.source.read(1):
+                    raise ContainerFault("it does not hold as many events and seals as it says")
+                return
+            else:
+                raise ContainerFault("a frame is out of place, or of no known type")
+        if items:
+            raise ContainerFault("it ends within a commit")
+
+
+def read_archive(place: Path) -> Iterator[EventFrame | bytes]:
+    """An archive's frames in order, of a directory or of one segment. What stands behind the last whole commit of the last
+    segment is nothing; anywhere else what is missing is a fault."""
+    parent = place.parent if place.is_file() else place
+    found = [SEGMENT_NAME.fullmatch(path.name) for path in ([place] if place.is_file() else place.iterdir())]
+    names = sorted((int(name[1]), int(name[2]), name[0]) for name in found if name)
+    if not names:
+        raise FileNotFoundError(f"there is no archive segment in {place}")
+    size = 0
+    for place_in_order, (first, _, name) in enumerate(names):
+        limit = names[place_in_order + 1][0] if place_in_order + 1 < len(names) else None
+        if first > size:
+            raise ContainerFault(f"there is no event {size} before {name}")
+        with (parent / name).open("rb") as source:
+            segment = Segment(source)
+            if segment.first not in (None, first):
+                raise ContainerFault(f"{name} begins with another event than its name says")
+            commits = segment.commits()
+            while limit is None or size < limit:
+                commit = next(commits, None)
+                if commit is None:
+                    break
+                size += len(commit) - 1
+                if limit is not None and size > limit:
+                    raise ContainerFault(f"a commit in {name} goes beyond event {limit}, where the next segment begins")
+                yield from commit
+            if limit is not None and size < limit:
+                raise ContainerFault(f"{name} ends before the next segment begins: {segment.torn or 'it is cut short'}")
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
@@ -938,8 +1067,8 @@ def text_or_file(given: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Verify a Chancery export offline (docs/format.md).")
-    parser.add_argument("export", type=Path, help="what `chancery export` wrote")
+    parser = argparse.ArgumentParser(description="Verify a Chancery export or archive offline (docs/format.md).")
+    parser.add_argument("export", type=Path, help="what `chancery export` wrote, or an archive's directory or segment")
     parser.add_argument("--key", help="the verifier key you trust, or a file that holds it")
     parser.add_argument("--head", action="append", default=[], help="a seal of this log that you kept: a file")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
@@ -947,8 +1076,11 @@ def main() -> int:
     try:
         trusted = parse_verifier_key(text_or_file(arguments.key)) if arguments.key else None
         heads = [parse_seal(Path(head).read_bytes()) for head in arguments.head]
-        with arguments.export.open("rb") as source:
-            verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source))
+        if arguments.export.is_dir() or SEGMENT_NAME.fullmatch(arguments.export.name):
+            verdict = verify_items(read_archive(arguments.export), trusted, heads)
+        else:
+            with arguments.export.open("rb") as source:
+                verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source))
     except (OSError, Malformed) as why:
         print(f"chancery_verify: not checked: {why}", file=sys.stderr)
         return 2

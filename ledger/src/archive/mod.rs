@@ -1,5 +1,5 @@
 //! The archive: a second, independent copy of the log on another disk, from which the whole log can be restored. This
-//! is `docs/format.md`, section 11, as code.
+//! is `docs/format.md`, section 15, as code.
 //!
 //! An archive is a directory of segments. A segment holds a run of whole commits in the frames of an export, and is
 //! only ever appended to; once it is closed nobody touches it again, and it may be moved to write-once storage. What a

@@ -1,4 +1,4 @@
-//! A backup of the keystore: its secrets as they lie there, wrapped. This is `docs/format.md`, section 12, as code.
+//! A backup of the keystore: its secrets as they lie there, wrapped. This is `docs/format.md`, section 16, as code.
 //!
 //! The wrapping key is never in it. It does not change, so one copy of its file, kept apart, opens every backup.
 

@@ -44,7 +44,7 @@ pub(super) enum Archived {
     /// One that follows, once it was begun.
     Following { archive: Box<std::sync::Mutex<Option<Archive>>>, follower: OnceLock<Follower> },
     /// One that is part of every commit.
-    Synchronous { store: Arc<Mirrored>, mark: Mark },
+    Synchronous { store: Arc<Mirrored>, mark: Mark, place: PathBuf },
 }
 
 impl Archived {
@@ -66,7 +66,7 @@ impl Archived {
             if marked.archive != archive.dir() {
                 return Err(expected(&mark, marked, "is not the one configured"));
             }
-            if archive.end().first < marked.held {
+            if archive.end().first < marked.held || lacks_more_than_a_commit(&*log, archive.end().first)? {
                 return Err(expected(&mark, marked, "holds fewer events than it did: is its disk mounted? It"));
             }
         }
@@ -79,10 +79,9 @@ impl Archived {
                 Ok((Self::Following { archive, follower: OnceLock::new() }, log))
             }
             Mode::Synchronous => {
-                let marked = Marked { archive: archive.dir().to_owned(), held: archive.end().first };
-                mark.write(&marked).map_err(|source| unusable(&mark, source))?;
+                let place = archive.dir().to_owned();
                 let store = Arc::new(Mirrored::start(archive, log).map_err(StartError::Thread)?);
-                Ok((Self::Synchronous { store: store.clone(), mark }, store))
+                Ok((Self::Synchronous { store: store.clone(), mark, place }, store))
             }
         }
     }
@@ -99,7 +98,11 @@ impl Archived {
                     let _ = follower.set(started);
                 }
             }
-            Self::Synchronous { store, .. } => store.bring_up()?,
+            Self::Synchronous { store, mark, place } => {
+                store.bring_up()?;
+                let marked = Marked { archive: place.clone(), held: store.standing().size };
+                mark.write(&marked).map_err(|source| unusable(mark, source))?;
+            }
         }
         Ok(())
     }
@@ -124,7 +127,7 @@ impl Archived {
                     follower.stop();
                 }
             }
-            Self::Synchronous { store, mark } => {
+            Self::Synchronous { store, mark, .. } => {
                 if store.stop()
                     && let Err(error) = mark.clear()
                 {
@@ -133,6 +136,11 @@ impl Archived {
             }
         }
     }
+}
+
+/// Whether an archive of so many events is further behind a log than one that is written with it can be: by one commit.
+fn lacks_more_than_a_commit(log: &dyn LogStore, archived: TreeSize) -> Result<bool, OpenError> {
+    Ok(log.seal_of(archived.next())?.is_some_and(|(size, _)| size != log.size()))
 }
 
 fn expected(mark: &Mark, marked: Marked, is: &'static str) -> OpenError {

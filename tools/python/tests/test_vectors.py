@@ -113,3 +113,25 @@ def hchacha20(key: bytes, nonce: bytes) -> bytes:
         for diagonal in range(4):
             quarter(diagonal, (diagonal + 1) % 4 + 4, (diagonal + 2) % 4 + 8, (diagonal + 3) % 4 + 12)
     return struct.pack("<8I", *state[:4], *state[12:])
+
+
+GOLDEN_SEGMENT = Path(__file__).resolve().parents[3] / "ledger/tests/golden/segment-00000000000000000000-0.archive"
+
+
+def test_an_archive_segment(tmp_path: Path) -> None:
+    found = cv.verify_items(cv.read_archive(GOLDEN_SEGMENT), cv.parse_verifier_key(V["verifier key"]))
+    assert found["whole"] and found["events"] == 3, found["findings"]
+    whole = GOLDEN_SEGMENT.read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / GOLDEN_SEGMENT.name).write_bytes(whole[:length])
+        items = list(cv.read_archive(tmp_path))
+        # One commit: all of it or nothing, wherever a crash cut the segment.
+        assert len(items) in (0, 4), length
+    changed = bytearray(whole)
+    changed[200] ^= 1
+    (tmp_path / GOLDEN_SEGMENT.name).write_bytes(changed)
+    assert list(cv.read_archive(tmp_path)) == []
+    # Elsewhere than at the archive's end, what is missing is a fault.
+    (tmp_path / "segment-00000000000000000003-0.archive").write_bytes(whole[:-40])
+    with pytest.raises(cv.ContainerFault):
+        list(cv.read_archive(tmp_path))
