@@ -27,7 +27,7 @@ pub enum OpenError {
     /// An event near the log's end is not what was recorded.
     #[error(
         "event {seq}, near the log's end, is damaged: {why}; run `chancery verify` on the data directory, then restore \
-         the log from an export or a backup"
+         the log from its archive, a backup or an export (`chancery restore`)"
     )]
     Damaged {
         /// Its position.

@@ -12,14 +12,16 @@ pub enum StoreError {
     #[error("the log holds no event; start chanceryd on this data directory once, or check that it is the right one")]
     Empty,
     /// An event that the log must hold is not there.
-    #[error("event {seq} is missing from the log; restore the log from an export or a backup")]
+    #[error(
+        "event {seq} is missing from the log; restore the log from its archive, a backup or an export (`chancery restore`)"
+    )]
     Missing {
         /// The event.
         seq: Seq,
     },
     /// What is stored for an event is not a record.
     #[error(
-        "the record of event {seq} is malformed: {source}; run `chancery verify`, then restore from an export or a backup"
+        "the record of event {seq} is malformed: {source}; run `chancery verify`, then restore from its archive, a backup or an export (`chancery restore`)"
     )]
     Malformed {
         /// The event.
@@ -28,7 +30,9 @@ pub enum StoreError {
         source: RecordError,
     },
     /// The seal of a commit is not there.
-    #[error("the seal of the commit that ends at {size} events is missing; restore the log from an export or a backup")]
+    #[error(
+        "the seal of the commit that ends at {size} events is missing; restore the log from its archive, a backup or an export (`chancery restore`)"
+    )]
     SealMissing {
         /// Events up to the end of that commit.
         size: TreeSize,
@@ -36,7 +40,7 @@ pub enum StoreError {
     /// The log's last event and its last seal do not belong to the same commit.
     #[error(
         "the log holds {events} events, but its last seal is for {sealed}: its end was lost or altered; \
-         run `chancery verify`, then restore from an export or a backup"
+         run `chancery verify`, then restore from its archive, a backup or an export (`chancery restore`)"
     )]
     Torn {
         /// Events in the log.
@@ -83,7 +87,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The log cannot be opened; it was left as it is.
-    #[error("the log in {path} is damaged and cannot be opened: {cause}; restore it from an export or a backup")]
+    #[error(
+        "the log in {path} is damaged and cannot be opened: {cause}; restore it from its archive, a backup or an export (`chancery restore`)"
+    )]
     Damaged {
         /// The log.
         path: PathBuf,
@@ -93,7 +99,7 @@ pub enum StoreError {
     /// The log could not be opened, at this start or an earlier one, and was set aside.
     #[error(
         "the log was damaged and could not be opened: {cause}. Nothing of it was deleted: it lies in {path}. \
-         No new log is begun in this data directory. Restore the log from an export or a backup, \
+         No new log is begun in this data directory. Restore the log from its archive, a backup or an export (`chancery restore`), \
          or move it back to try again, and then delete {marker}"
     )]
     Quarantined {
