@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use umadb_client::UmaDbClient;
 use umadb_dcb::{DcbEvent, DcbEventStoreAsync as _};
+use umadb_server::{ServerOptions, StorageOptions, start_server_with_options};
 
 /// About what Chancery's command says.
 const DATA: &[u8] = br#"{"chain":"7","layer":"EXECUTION","event":"EXECUTION_tool_call","agent_text":"aid_01m87xmbr5fccbwh03yw44at68","mission_text":"bench","data":{"tool":"read_invoice","result":"success","n":1}}"#;
@@ -24,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let _ = stop.send(());
                 std::io::Result::Ok(())
             });
-            umadb_server::start_server(dir, address, stopping).await
+            let storage = StorageOptions::default().db_path(dir);
+            let options = ServerOptions { listen_addr: (*address).to_owned(), tls: None, api_key: None, storage };
+            start_server_with_options(options, stopping).await
         }),
         ["load", address, clients, events, secs] => {
             let (clients, events, secs) = (clients.parse()?, events.parse()?, secs.parse()?);
@@ -48,8 +51,12 @@ async fn load(address: &str, clients: usize, events: usize, time: Duration) -> R
             tokio::spawn(async move {
                 let mut appended = 0;
                 while began.elapsed() < time {
-                    let event = || DcbEvent::default().event_type("tool_call").tags([format!("chain:{number}")]).data(DATA);
-                    client.append((0..events).map(|_| event()).collect(), None, None).await.map_err(|it| it.to_string())?;
+                    let event =
+                        || DcbEvent::default().event_type("tool_call").tags([format!("chain:{number}")]).data(DATA);
+                    client
+                        .append((0..events).map(|_| event()).collect(), None, None)
+                        .await
+                        .map_err(|it| it.to_string())?;
                     appended += events;
                 }
                 Ok::<_, String>(appended)
