@@ -317,11 +317,13 @@ impl LogStore for SledStore {
     }
 }
 
-/// The runs that hold groups, the first of them `tail` where that has room, and the size with them.
+/// The runs that hold groups, the first of them `tail` where that has room for the first group, and the size with them.
 fn runs_of(tail: Option<&Run>, size: TreeSize, groups: &[Group<'_>]) -> Result<(Vec<Run>, TreeSize), StoreError> {
     let mut seq = size.next();
-    let first_bytes = groups.first().and_then(|group| group.records.first()).map_or(0, Record::encoded_len);
-    let tail = tail.filter(|tail| tail.has_room(first_bytes)).cloned();
+    // Only where all of a commit has room: else it would be written anew with every commit, and sled, after ten changes to
+    // a leaf, writes the whole leaf anew.
+    let bytes = groups.first().map_or(0, |group| group.records.iter().map(|record| 1 + record.encoded_len()).sum());
+    let tail = tail.filter(|tail| tail.has_room(bytes)).cloned();
     let mut run = tail.unwrap_or_else(|| Run::new(seq));
     let mut runs = Vec::new();
     for group in groups {
