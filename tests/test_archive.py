@@ -341,6 +341,7 @@ def test_a_backup_of_a_busy_daemon_restores_and_verifies(new_daemon: Callable[..
         for worker in workers:
             worker.join()
         assert run.returncode == 0, run.stderr
+        assert out.stat().st_mode & 0o777 == 0o700, "only its owner may enter it"
         profile = get(client, f"/v1/identity/agents/{agent}")["profile"]
         size = get(client, "/v1/events", order="descending", limit=1)["items"][0]["seq"] + 1
     daemon.stop()

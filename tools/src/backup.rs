@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -95,7 +95,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         bail!("a backup is made of a running daemon: give an --api-key with `ledger:administer`");
     }
     let parent = out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let partial = tempfile::Builder::new().prefix(".chancery-backup-").tempdir_in(parent);
+    let owner_alone = fs::Permissions::from_mode(0o700);
+    let partial = tempfile::Builder::new().prefix(".chancery-backup-").permissions(owner_alone).tempdir_in(parent);
     let partial = partial.with_context(|| format!("no directory can be made in {}", parent.display()))?;
     let written = write(arguments, partial.path());
     let Some(manifest) = written.with_context(|| format!("{} was not written", out.display()))? else {
