@@ -3,7 +3,7 @@
 //! A log that ends before the last checkpoint signed for it is not continued: what is sealed next would contradict that
 //! checkpoint. Whoever restored all there is to restore, and must go on all the same, says so: then this file takes the
 //! place of the last checkpoint, and the next start makes the loss the first event after it
-//! ([`TailLost`](crate::body::ledger::TailLost)), before it seals anything else. So both the lost checkpoint and the
+//! ([`crate::body::ledger::TailLost`]), before it seals anything else. So both the lost checkpoint and the
 //! decision stay in the log for every auditor to see.
 
 use std::fs::{self, File, OpenOptions};

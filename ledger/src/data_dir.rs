@@ -134,7 +134,7 @@ impl DataDir {
         self.path.join("last-checkpoint")
     }
 
-    /// What names the archive that may be ahead of the log ([`crate::archive::mirror::Mark`]).
+    /// What names the archive that may be ahead of the log ([`crate::archive::mark::Mark`]).
     #[must_use]
     pub fn archive_mark(&self) -> PathBuf {
         self.path.join("archived-in")
