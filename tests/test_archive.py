@@ -19,7 +19,6 @@ import pytest
 import chancery_verify as cv
 from daemon import Daemon, chancery
 from native import fresh, get, refused, register, send, submit
-from test_crash import Load
 
 PATIENCE_SECS = 60
 
@@ -80,7 +79,29 @@ def python_verdict(archive: Path) -> dict:
 
 
 def kill_under_load(daemon: Daemon, chances: random.Random) -> list[dict]:
-    return Load(daemon, chances.randint(30, 150)).run()
+    """Kills it while four clients wait for answers, and gives the events that were acknowledged."""
+    acknowledged: list[dict] = []
+    enough = threading.Event()
+    kill_after = chances.randint(30, 150)
+
+    def work() -> None:
+        try:
+            with daemon.admin() as client:
+                while True:
+                    acknowledged.extend(submit(client, "OpenMission", {"intent": fresh("work ")})["receipt"]["events"])
+                    if len(acknowledged) >= kill_after:
+                        enough.set()
+        except (httpx.TransportError, json.JSONDecodeError):
+            pass  # The daemon was killed.
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    assert enough.wait(120), f"the daemon acknowledged {len(acknowledged)} events and no more"
+    daemon.kill()
+    for worker in workers:
+        worker.join()
+    return acknowledged
 
 
 def hashes(daemon: Daemon, events: list[dict]) -> dict[int, str]:
