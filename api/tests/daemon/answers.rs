@@ -42,6 +42,8 @@ fn metrics_tell_of_requests_commands_and_views() {
     let daemon = home.start();
     daemon.register("ada");
     daemon.get("/v1/nothing");
+    // A read waits until its view is where the log is.
+    daemon.get("/v1/identity/agents");
     let text = daemon.get("/metrics").text;
     for line in [
         "chancery_http_requests_total{method=\"POST\",route=\"/v1/commands\",status=\"200\"} 1",

@@ -3,7 +3,7 @@
 //! Only what the daemon sends is understood: a length or chunks. It copies nothing but the head and each line's start, so
 //! that the load tool leaves the cores to the daemon.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 /// Longest head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -91,7 +91,8 @@ impl Answer {
                     }
                 }
                 Place::ChunkEnd => {
-                    let Some(_) = self.until(&mut bytes, b"\r\n")? else { return Ok(false) };
+                    let Some(rest) = self.until(&mut bytes, b"\r\n")? else { return Ok(false) };
+                    ensure!(rest.is_empty(), "a chunk of the answer is longer than it says");
                     self.place = Place::ChunkSize;
                 }
                 Place::End => {
@@ -222,7 +223,9 @@ mod tests {
     const SIZED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\nhello";
     const REFUSED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\nretry-after: 1\r\n\r\nbusy";
     const LINES: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
-        1a\r\n{\"index\":0,\"status\":200,\"a\r\n17\r\n\":1}\n{\"index\":1,\"status\"\r\n10\r\n:409,\"problem\":{\r\n3\r\n}}\n\r\n0\r\n\r\n";
+        1a\r\n{\"index\":0,\"status\":200,\"a\r\n18\r\n\":1}\n{\"index\":1,\"status\"\r\n10\r\n:409,\"problem\":{\r\n3\r\n}}\n\r\n0\r\n\r\n";
+
+    const LONG_CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n";
 
     /// The same, however it is cut.
     fn read(text: &[u8], is_lines: bool) -> Answer {
@@ -264,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_an_error() {
-        for text in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"] {
+        for text in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", LONG_CHUNK] {
             assert!(Answer::default().take(text).is_err());
         }
         let more = [SIZED, SIZED].concat();
