@@ -22,13 +22,14 @@ pub mod node;
 pub mod random;
 pub mod run;
 pub mod shelf;
+pub mod summary;
 pub mod trace;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use canary::Canary;
-pub use run::Summary;
+pub use summary::Summary;
 
 use crate::run::Run;
 use crate::trace::Trace;
