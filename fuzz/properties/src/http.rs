@@ -201,6 +201,8 @@ impl Service {
     fn ask(&self, request: &Request) -> Answer {
         let (said, live) = self.runtime.block_on(async {
             let (client, server) = duplex(BUFFER_BYTES);
+            // One before may have been an export, which lets go of its place a moment after its last byte.
+            drop(timeout(PATIENCE, self.app.long_readings().acquire()).await.expect("an export keeps its place"));
             let stopping = self.app.stopping();
             let serving = tokio::spawn(serve_stream(self.app.clone(), PEER, server, stopping));
             let said = timeout(PATIENCE, exchange(client, &request.bytes())).await.expect("no answer came");
