@@ -30,6 +30,8 @@ pub enum Mount {
     Native,
     /// `/orgkernel`.
     OrgKernel,
+    /// `/agentidp`.
+    AgentIdp,
 }
 
 impl Mount {
@@ -39,6 +41,7 @@ impl Mount {
         match self {
             Self::Native => "native",
             Self::OrgKernel => "orgkernel",
+            Self::AgentIdp => "agentidp",
         }
     }
 }

@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderValue};
 
 use crate::app::App;
 use crate::auth::Mount;
-use crate::dialect::orgkernel;
+use crate::dialect::{agentidp, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
 use crate::native::{admin, backup, commands, events, export, openapi, proofs, stream, views};
@@ -99,10 +99,11 @@ pub fn method_label(method: &Method) -> &'static str {
 /// Answers a request, and names the route for the metrics. What waits in here is small, since every connection has room
 /// for one; what answers a route is as large as it must be, and lies on the heap while it runs.
 pub async fn answer(app: &Arc<App>, request: Request) -> (&'static str, Response) {
-    if let Some(rest) = request.path().strip_prefix(orgkernel::PREFIX)
-        && (rest.is_empty() || rest.starts_with('/'))
-    {
+    if is_below(orgkernel::PREFIX, request.path()) {
         return (orgkernel::PREFIX, Box::pin(orgkernel::handle(app, request)).await);
+    }
+    if is_below(agentidp::PREFIX, request.path()) {
+        return (agentidp::PREFIX, Box::pin(agentidp::handle(app, request)).await);
     }
     let id = request.id.clone();
     let (route, answered) = match find(&request) {
@@ -114,6 +115,11 @@ pub async fn answer(app: &Arc<App>, request: Request) -> (&'static str, Response
         problem.response(&id)
     });
     (route, response)
+}
+
+/// Whether a path is a mount's.
+fn is_below(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The native operation that a request asks for.

@@ -47,6 +47,8 @@ scopes! {
     ApiKeysList = "api_keys:list",
     ApiKeysCreate = "api_keys:create",
     ApiKeysRevoke = "api_keys:revoke",
+    CredentialsList = "credentials:list",
+    CredentialsWrite = "credentials:write",
     MembersRead = "members:read",
     OrganisationsRead = "organisations:read",
     OrganisationsWrite = "organisations:write",
@@ -54,11 +56,16 @@ scopes! {
     TokensIntrospect = "tokens:introspect",
     TokensIssue = "tokens:issue",
     TokensRevoke = "tokens:revoke",
+    TokensDelegate = "tokens:delegate",
     MissionsRead = "missions:read",
     MissionsWrite = "missions:write",
     AuditRead = "audit:read",
     AuditVerify = "audit:verify",
     AuditAppend = "audit:append",
+    IssuersRead = "issuers:read",
+    IssuersWrite = "issuers:write",
+    DeliveryRead = "delivery:read",
+    DeliveryWrite = "delivery:write",
     TenantsList = "tenants:list",
     TenantsManage = "tenants:manage",
     LedgerRead = "ledger:read",
@@ -90,6 +97,55 @@ impl Scope {
         Self::AuditAppend,
         Self::OrganisationsRead,
     ];
+}
+
+/// A scope of the AgentIdP dialect's tokens, and what it allows natively.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentIdpScope {
+    /// Its text in tokens.
+    pub text: &'static str,
+    /// What it allows.
+    pub allows: &'static [Scope],
+    /// Whether any agent may ask for it; others must be granted it.
+    pub is_core: bool,
+}
+
+/// The scopes of the AgentIdP dialect (contracts/agentidp.md section 1, "Scopes"; DOMAIN section 2).
+pub const AGENTIDP: &[AgentIdpScope] = &[
+    AgentIdpScope {
+        text: "agents:read",
+        allows: &[Scope::AgentsList, Scope::AgentsRead, Scope::CredentialsList],
+        is_core: true,
+    },
+    AgentIdpScope {
+        text: "agents:write",
+        allows: &[
+            Scope::AgentsRegister,
+            Scope::AgentsUpdate,
+            Scope::AgentsSuspend,
+            Scope::AgentsDecommission,
+            Scope::CredentialsWrite,
+        ],
+        is_core: true,
+    },
+    AgentIdpScope { text: "tokens:read", allows: &[Scope::TokensIntrospect, Scope::TokensRevoke], is_core: true },
+    AgentIdpScope { text: "audit:read", allows: &[Scope::AuditRead, Scope::AuditVerify], is_core: true },
+    AgentIdpScope {
+        text: "admin:orgs",
+        allows: &[Scope::OrganisationsRead, Scope::OrganisationsWrite, Scope::IssuersRead, Scope::IssuersWrite],
+        is_core: false,
+    },
+    AgentIdpScope { text: "webhooks:read", allows: &[Scope::DeliveryRead], is_core: false },
+    AgentIdpScope { text: "webhooks:write", allows: &[Scope::DeliveryRead, Scope::DeliveryWrite], is_core: false },
+    AgentIdpScope { text: "openid", allows: &[], is_core: true },
+];
+
+impl AgentIdpScope {
+    /// The scope of that text; `None` when there is none.
+    #[must_use]
+    pub fn find(text: &str) -> Option<&'static Self> {
+        AGENTIDP.iter().find(|scope| scope.text == text)
+    }
 }
 
 impl fmt::Display for Scope {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chancery_projections::command::Command;
 
-use super::orgkernel::{self, Native};
+use super::{Line, Native, agentidp, orgkernel};
 
 const HEAD: &str = "\
 # Dialects
@@ -17,33 +17,50 @@ view, and what was written through one is the same thing in all.
 
 ";
 
+/// The rooms, by the vendor's name.
+fn rooms() -> [(&'static str, Vec<Line>); 2] {
+    [("OrgKernel", orgkernel::contents().collect()), ("AgentIdP", agentidp::contents().collect())]
+}
+
 fn page() -> String {
+    let rooms = rooms();
     let mut page = HEAD.to_owned();
-    let line = |page: &mut String, name: &str, routes: &[String]| {
-        writeln!(page, "| `{name}` | {} |", routes.join(" · ")).unwrap();
-    };
-    let routes = |wanted: &dyn Fn(Native) -> bool| -> Vec<String> {
-        let found = orgkernel::ROUTES.iter().filter(|route| wanted(route.native));
-        found.map(|route| format!("{} `{}{}`", route.method, orgkernel::PREFIX, route.path)).collect()
-    };
-    page.push_str("## Commands\n\n| Native command | OrgKernel |\n|---|---|\n");
-    for name in Command::NAMES {
-        let found = routes(&|native| matches!(native, Native::Command(command) if command == *name));
-        if !found.is_empty() {
-            line(&mut page, name, &found);
+    let table = |page: &mut String, head: &str, names: &[&str], is: &dyn Fn(Native, &str) -> bool| {
+        let vendors: Vec<_> = rooms.iter().map(|(vendor, _)| *vendor).collect();
+        writeln!(page, "| {head} | {} |\n|---|{}", vendors.join(" | "), "---|".repeat(vendors.len())).unwrap();
+        for name in names {
+            let cell = |lines: &[Line]| -> String {
+                let lines = lines.iter().filter(|line| is(line.native, name));
+                let lines = lines.map(|line| format!("{} `{}{}`", line.method, line.path.0, line.path.1));
+                lines.collect::<Vec<_>>().join(" · ")
+            };
+            let cells: Vec<_> = rooms.iter().map(|(_, lines)| cell(lines)).collect();
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                writeln!(page, "| `{name}` | {} |", cells.join(" | ")).unwrap();
+            }
         }
-    }
-    page.push_str("\n## Queries\n\n| Of a view | OrgKernel |\n|---|---|\n");
+    };
+    page.push_str("## Commands\n\n");
+    table(
+        &mut page,
+        "Native command",
+        Command::NAMES,
+        &|native, name| matches!(native, Native::Command(command) if command == name),
+    );
+    page.push_str("\n## Queries\n\n");
     let mut asked = Vec::new();
-    for route in orgkernel::ROUTES {
-        let Native::Query(name, _) = route.native else { continue };
+    for line in rooms.iter().flat_map(|(_, lines)| lines) {
+        let (Native::Query(name, _) | Native::Public(name)) = line.native else { continue };
         if !asked.contains(&name) {
             asked.push(name);
         }
     }
-    for name in asked {
-        line(&mut page, name, &routes(&|native| matches!(native, Native::Query(query, _) if query == name)));
-    }
+    table(
+        &mut page,
+        "Of a view",
+        &asked,
+        &|native, name| matches!(native, Native::Query(query, _) | Native::Public(query) if query == name),
+    );
     page
 }
 

@@ -73,6 +73,8 @@ pub enum Via {
     Native,
     /// The OrgKernel dialect.
     OrgKernel,
+    /// The AgentIdP dialect.
+    AgentIdp,
 }
 
 impl Via {
@@ -82,6 +84,7 @@ impl Via {
         match self {
             Self::Native => "native",
             Self::OrgKernel => "orgkernel",
+            Self::AgentIdp => "agentidp",
         }
     }
 }

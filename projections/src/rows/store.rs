@@ -24,7 +24,7 @@ const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Write buffer of one keyspace before it goes to disk.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bumped when rows change shape; a view of another version is rebuilt.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Events that may pass without a row for the view before its cursor is stored all the same: so many are read again, for
 /// nothing, after a restart.
 const CURSOR_EVERY: u64 = 16 * 1024;

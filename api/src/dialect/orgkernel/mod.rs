@@ -28,6 +28,7 @@ use self::error::Failure;
 use self::from_wire::fields::{Part, percent_decode};
 use crate::app::App;
 use crate::auth::Mount;
+use crate::dialect::{Line, Native};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
@@ -47,15 +48,6 @@ pub struct Route {
     /// Where its own fields stand.
     pub part: Part,
     act: Act,
-}
-
-/// What a route becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Native {
-    /// A command, by its name.
-    Command(&'static str),
-    /// A query of a view, by what is asked for, and the scope it needs.
-    Query(&'static str, Scope),
 }
 
 /// What answers a route.
@@ -139,6 +131,11 @@ const fn get(path: &'static str, act: Act, native: Native) -> Route {
 
 const fn post(path: &'static str, act: Act, native: Native, part: Part) -> Route {
     Route { method: "POST", path, native, part, act }
+}
+
+/// The table of contents, for the page of dialects.
+pub fn contents() -> impl Iterator<Item = Line> {
+    ROUTES.iter().map(|route| Line { method: route.method, path: (PREFIX, route.path), native: route.native })
 }
 
 /// Answers a request below [`PREFIX`].

@@ -59,6 +59,7 @@ fn every_route_becomes_something_native() {
                 assert_eq!(route.method, "POST", "{}", route.path);
             }
             Native::Query(_, scope) => assert!(Scope::ORGKERNEL.contains(&scope), "{}", route.path),
+            Native::Public(_) => panic!("{} is open to everybody", route.path),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::rejection::Rejection;
 use crate::scope::Scope;
 
 /// The mounts a credential can open.
-pub const MOUNTS: &[&str] = &["native", "orgkernel"];
+pub const MOUNTS: &[&str] = &["native", "orgkernel", "agentidp"];
 
 /// A credential of the tenant.
 ///

@@ -1,0 +1,117 @@
+//! What handlers share: who asks, the body, commands, views.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_ledger::ids::{TenantId, ThingId, parse_uuid};
+use chancery_projections::command::Command;
+use chancery_projections::output::Output;
+use chancery_projections::view::{Held, PageNumber, Reading};
+use hyper::StatusCode;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::error::Failure;
+use super::fields::Fields;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{self, Response};
+
+/// A request to a route.
+pub(super) struct Call {
+    pub(super) app: Arc<App>,
+    pub(super) principal: Option<Principal>,
+    pub(super) request: Request,
+    /// What stands in place of the route's `{…}`, by name.
+    pub(super) arguments: Vec<(String, String)>,
+}
+
+impl Call {
+    /// Who asks; a route that is open to everybody has nobody.
+    pub(super) fn principal(&self) -> Result<&Principal, Failure> {
+        self.principal.as_ref().ok_or_else(|| Problem::Unauthenticated.into())
+    }
+
+    pub(super) fn tenant(&self) -> Result<TenantId, Failure> {
+        Ok(self.principal()?.tenant())
+    }
+
+    /// The id in place of a `{…}`. A text that is no id becomes the id that no thing has, so that what does not exist
+    /// and what cannot exist are answered alike, by each route in its own words.
+    pub(super) fn id<T: ThingId>(&self, name: &str) -> T {
+        let text = self.arguments.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
+        T::from_uuid(parse_uuid(text).unwrap_or(Uuid::nil()))
+    }
+
+    async fn bytes(&mut self) -> Result<bytes::Bytes, Failure> {
+        let config = self.app.config();
+        let time = Duration::from_secs(config.body_timeout_secs);
+        Ok(self.request.body(config.body_bytes_max, time).await?)
+    }
+
+    /// The members of a JSON body; no body has none.
+    pub(super) async fn json(&mut self) -> Result<Fields, Failure> {
+        Ok(Fields::json(&self.bytes().await?)?)
+    }
+
+    /// The fields of a form.
+    pub(super) async fn form(&mut self) -> Result<Fields, Failure> {
+        if !self.request.content_is("application/x-www-form-urlencoded") {
+            return Err(Problem::MediaType { expected: "application/x-www-form-urlencoded" }.into());
+        }
+        Ok(Fields::form(&self.bytes().await?)?)
+    }
+
+    pub(super) fn query(&self) -> Result<Fields, Failure> {
+        Ok(Fields::query(self.request.query().unwrap_or_default())?)
+    }
+
+    /// Sends a command, and gives what it gave back once it is durable.
+    pub(super) async fn submit(&self, command: impl Into<Command>) -> Result<Output, Failure> {
+        let principal = self.principal()?;
+        let command = command.into();
+        principal.require(command.scope()).map_err(Problem::from)?;
+        let receipt = self.app.submit(principal, command, self.app.options(&self.request)?).map_err(Problem::from)?;
+        let receipt = receipt.await.map_err(Problem::from)?;
+        match receipt.answer {
+            Ok(output) => Ok(output),
+            Err(rejection) if receipt.events.is_empty() => Err(rejection.into()),
+            Err(rejection) => Err(Problem::RejectedOnRecord { rejection, events: receipt.events }.into()),
+        }
+    }
+
+    /// The views, held still where they reflect whatever the caller may know.
+    pub(super) async fn hold(&self) -> Result<Held, Failure> {
+        Ok(self.app.held(None).await?)
+    }
+
+    pub(super) fn reading<'a>(&'a self, held: &'a Held) -> Reading<'a> {
+        held.reading(self.app.opener(), self.app.now())
+    }
+}
+
+/// `page` and `limit` of a query (contract section 4).
+pub(super) fn page(query: &Fields, limit_default: u64, limit_max: u64) -> Result<PageNumber, Failure> {
+    let number = query.number("page", 1, u64::from(u32::MAX))?.unwrap_or(1);
+    let size = query.number("limit", 1, limit_max)?.unwrap_or(limit_default);
+    Ok(PageNumber { number, size: usize::try_from(size).unwrap_or(usize::MAX) })
+}
+
+pub(super) fn ok(value: &impl Serialize) -> Response {
+    response::json(StatusCode::OK, value)
+}
+
+pub(super) fn created(value: &impl Serialize) -> Response {
+    response::json(StatusCode::CREATED, value)
+}
+
+pub(super) fn no_content() -> Response {
+    response::empty(StatusCode::NO_CONTENT)
+}
+
+/// What the sequencer gives back is what the command asks for; anything else is our bug.
+pub(super) fn unexpected() -> Failure {
+    Problem::Internal.into()
+}
