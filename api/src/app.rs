@@ -24,6 +24,7 @@ use crate::auth::known::KnownSecrets;
 use crate::auth::refusals::{Attempt, Refusals};
 use crate::auth::{self, Holder, Mount, Principal, Refused};
 use crate::config::Config;
+use crate::egress::Egress;
 use crate::limits::{STREAMS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
@@ -40,6 +41,7 @@ pub struct App {
     long_readings: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
+    egress: Egress,
 }
 
 /// What goes with a command beside itself.
@@ -63,6 +65,7 @@ impl App {
     ) -> Self {
         let secrets = engine.secrets();
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let egress = Egress::new(config.allow_private_targets);
         Self {
             engine,
             config,
@@ -73,6 +76,7 @@ impl App {
             long_readings: Arc::new(Semaphore::new(1)),
             stopping,
             secrets,
+            egress,
         }
     }
 
@@ -116,6 +120,12 @@ impl App {
     #[must_use]
     pub const fn long_readings(&self) -> &Arc<Semaphore> {
         &self.long_readings
+    }
+
+    /// The door for requests of the daemon's own.
+    #[must_use]
+    pub const fn egress(&self) -> &Egress {
+        &self.egress
     }
 
     /// Turns true when the daemon is told to stop.

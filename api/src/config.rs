@@ -115,6 +115,8 @@ options! {
         stop_timeout_secs: u64 = limits::STOP_TIMEOUT_SECS, "CHANCERY_STOP_TIMEOUT_SECS" "SECS";
         /// Keep the client's address and user agent in events, encrypted under a key that can be destroyed
         record_origin: bool = false, "CHANCERY_RECORD_ORIGIN" "BOOL" num_args = 0..=1 default_missing_value = "true";
+        /// Let webhooks, key sets of issuers and whatever else the daemon calls be on private and loopback addresses, and without TLS
+        allow_private_targets: bool = false, "CHANCERY_ALLOW_PRIVATE_TARGETS" "BOOL" num_args = 0..=1 default_missing_value = "true";
         /// When a command is acknowledged: `follow`, once the log is durable, and the archive has it within a second; or `synchronous`, once both are durable
         archive_mode: ArchiveMode = ArchiveMode::Follow, "CHANCERY_ARCHIVE_MODE" "MODE";
         /// A segment of the archive is closed, never to be written again, when it has so many bytes

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod config;
 pub mod daemon;
 pub mod dialect;
+pub mod egress;
 pub mod limits;
 pub mod native;
 pub mod notify;

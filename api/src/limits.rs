@@ -59,3 +59,15 @@ pub const REFUSALS_SINGLY: u32 = 10;
 pub const REFUSING_CLIENTS_MAX: usize = 4096;
 /// Refused log-ins that wait to be noted; those beyond are only counted in the metrics.
 pub const REFUSALS_WAITING: usize = 1024;
+/// Requests of the daemon's own that are under way at once; more wait, within their own time.
+pub const EGRESS_IN_FLIGHT: usize = 64;
+/// Threads that look names up for them.
+pub const EGRESS_LOOKUPS: usize = 16;
+/// Time to look a name up, connect and shake hands, in seconds.
+pub const EGRESS_CONNECT_SECS: u64 = 5;
+/// How long a connection of theirs stays open unused, in seconds.
+pub const EGRESS_IDLE_SECS: u64 = 30;
+/// Connections to one host that stay open unused.
+pub const EGRESS_IDLE_PER_HOST: usize = 2;
+/// Longest address that they go to, in bytes.
+pub const TARGET_BYTES_MAX: usize = 2048;
