@@ -195,11 +195,15 @@ pub enum ThingKind {
     AuditChain = 16,
     /// One entry of an audit chain.
     AuditEntry = 17,
+    /// An address outside, to which events are told.
+    Destination = 18,
+    /// Which events are told to which destinations.
+    Subscription = 19,
 }
 
 impl ThingKind {
     /// Every kind, in code order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Ledger,
         Self::Tenant,
         Self::Organisation,
@@ -217,6 +221,8 @@ impl ThingKind {
         Self::Approval,
         Self::AuditChain,
         Self::AuditEntry,
+        Self::Destination,
+        Self::Subscription,
     ];
 
     /// The byte that stands for this kind in a header.
@@ -248,6 +254,8 @@ impl ThingKind {
             Self::Approval => &["iap", "gap"],
             Self::AuditChain => &["ac"],
             Self::AuditEntry => &["aue"],
+            Self::Destination => &["ndst"],
+            Self::Subscription => &["wh", "nch"],
             Self::Client | Self::Credential | Self::Key | Self::Action => &[],
         }
     }
@@ -273,6 +281,8 @@ impl ThingKind {
             Self::Approval => "approval",
             Self::AuditChain => "audit_chain",
             Self::AuditEntry => "audit_entry",
+            Self::Destination => "destination",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -403,6 +413,10 @@ thing_ids! {
     AuditChainId = AuditChain;
     /// An audit entry.
     AuditEntryId = AuditEntry;
+    /// A destination.
+    DestinationId = Destination;
+    /// A subscription.
+    SubscriptionId = Subscription;
 }
 
 impl TenantId {

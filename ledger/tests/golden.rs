@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chancery_ledger::actor::{Actor, Method, Principal};
+use chancery_ledger::body::delivery::*;
 use chancery_ledger::body::execution::*;
 use chancery_ledger::body::field::{Decimal, JsonText, Signature};
 use chancery_ledger::body::identity::*;
@@ -37,6 +38,14 @@ fn agent() -> AgentId {
 
 fn mission() -> MissionId {
     id(2)
+}
+
+fn destination() -> DestinationId {
+    id(25)
+}
+
+fn subscription() -> SubscriptionId {
+    id(27)
 }
 
 fn texts(list: &[&str]) -> Vec<String> {
@@ -340,6 +349,62 @@ fn sample(kind: Kind) -> Body {
         }
         .into(),
         Kind::AuditChainClosed => AuditChainClosed { chain: id(22), entries: 300, head: Hash([17; 32]) }.into(),
+        Kind::DestinationAdded => DestinationAdded {
+            destination: destination(),
+            channel: Channel::Webhook,
+            address_hash: Hash([18; 32]),
+            address: enc(destination().subject()),
+            secret: enc(destination().subject()),
+            code: Some(enc(destination().subject())),
+            verified: true,
+        }
+        .into(),
+        Kind::DestinationVerified => DestinationVerified { destination: destination() }.into(),
+        Kind::DestinationSecretRotated => {
+            DestinationSecretRotated { destination: destination(), secret: enc(destination().subject()) }.into()
+        }
+        Kind::DestinationRemoved => DestinationRemoved { destination: destination() }.into(),
+        Kind::SubscriptionCreated => SubscriptionCreated {
+            subscription: subscription(),
+            name: Some("ops".into()),
+            destinations: vec![destination(), id(26)],
+            kinds: texts(&["agent.created", "token.revoked"]),
+            rendering: "agentidp".into(),
+            severity: Some("high".into()),
+            disabled: true,
+        }
+        .into(),
+        Kind::SubscriptionChanged => SubscriptionChanged {
+            subscription: subscription(),
+            changes: BTreeMap::from([("disabled".into(), JsonText("false".into()))]),
+        }
+        .into(),
+        Kind::SubscriptionEnded => SubscriptionEnded { subscription: subscription() }.into(),
+        Kind::DeliveriesRecorded => DeliveriesRecorded {
+            subscription: subscription(),
+            items: vec![
+                DeliveryItem {
+                    event: Some(Seq(70_000)),
+                    attempt: 1,
+                    outcome: DeliveryOutcome::Delivered,
+                    status: Some(204),
+                    ms: 12,
+                    at: TIME,
+                    next: None,
+                },
+                DeliveryItem {
+                    event: None,
+                    attempt: 10,
+                    outcome: DeliveryOutcome::Failed,
+                    status: None,
+                    ms: 10_000,
+                    at: TIME,
+                    next: Some(TIME.plus_secs(512)),
+                },
+            ],
+            excerpt: Some(enc(subscription().subject())),
+        }
+        .into(),
     }
 }
 

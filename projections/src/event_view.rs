@@ -185,6 +185,16 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         Body::MissionCompleted(it) => maybe("end", it.end.as_mut(), typed::<MissionEnd>),
         Body::MissionRevoked(it) => maybe("end", it.end.as_mut(), typed::<MissionEnd>),
         Body::AuditEntryAppended(it) => field("data", &mut it.data, json),
+        Body::DestinationAdded(it) => {
+            let mut fields = vec![
+                Field { name: "address", value: &mut it.address, open: typed::<String> },
+                Field { name: "secret", value: &mut it.secret, open: withheld },
+            ];
+            fields.extend(it.code.iter_mut().map(|value| Field { name: "code", value, open: withheld }));
+            fields
+        }
+        Body::DestinationSecretRotated(it) => field("secret", &mut it.secret, withheld),
+        Body::DeliveriesRecorded(it) => maybe("excerpt", it.excerpt.as_mut(), typed::<String>),
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
@@ -207,7 +217,12 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
         | Body::AuditChainOpened(_)
-        | Body::AuditChainClosed(_) => Vec::new(),
+        | Body::AuditChainClosed(_)
+        | Body::DestinationVerified(_)
+        | Body::DestinationRemoved(_)
+        | Body::SubscriptionCreated(_)
+        | Body::SubscriptionChanged(_)
+        | Body::SubscriptionEnded(_) => Vec::new(),
     }
 }
 
@@ -216,6 +231,11 @@ fn typed<T: DeserializeOwned + Serialize>(
 ) -> Result<Option<Box<RawValue>>, EventViewError> {
     let plain: Option<T> = opener.open_at(place, value)?;
     Ok(plain.map(|plain| serde_json::value::to_raw_value(&plain)).transpose()?)
+}
+
+/// A secret, which nobody who reads events is shown.
+fn withheld(_: &Opener<'_>, _: &FieldContext<'_>, _: &Encrypted) -> Result<Option<Box<RawValue>>, EventViewError> {
+    Ok(None)
 }
 
 /// A plaintext that is itself the text of a JSON value.

@@ -80,7 +80,7 @@ PRINCIPAL_KINDS = range(8)
 PRINCIPALS_WITHOUT_ID = (0, 1, 7)
 EXTERNAL_SUBJECT = 7
 METHODS = range(5)
-THING_KINDS = range(1, 18)
+THING_KINDS = range(1, 20)
 SUBJECTS_MAX = 64
 PRINCIPAL_TEXT_MAX = 1024
 IDEMPOTENCY_KEY_MAX = 255
@@ -419,6 +419,13 @@ KINDS = """
 410 | AuditChainOpened | chain id, mission id, agent_text str, mission_text str, opened t
 411 | AuditEntryAppended | entry id, chain id, mission id, sequence u64, layer enum(IDENTITY, EXECUTION, COMPLIANCE, GOVERNANCE), event str, agent_text str, mission_text str, token_text str?, at t, data enc, prev h32, entry_hash h32
 412 | AuditChainClosed | chain id, entries u64, head h32
+500 | DestinationAdded | destination id, channel enum(webhook, email, sms), address_hash h32, address enc, secret enc, code enc?, verified bool
+501, 503 | DestinationVerified, DestinationRemoved | destination id
+502 | DestinationSecretRotated | destination id, secret enc
+510 | SubscriptionCreated | subscription id, name str?, destinations [id], kinds [str], rendering str, severity str?, disabled bool
+511 | SubscriptionChanged | subscription id, changes {str: json}
+512 | SubscriptionEnded | subscription id
+520 | DeliveriesRecorded | subscription id, items [event u64?, attempt u8, outcome enum(delivered, failed, dead_letter, requested), status u16?, ms u32, at t, next t?], excerpt enc?
 """  # fmt: skip
 PRELUDE = "origin enc?, due t?"
 ACCOUNTABILITY = "mode str, on_warning str?, on_critical str?, credential_access str, key_mode str, llm [str]"

@@ -3,6 +3,7 @@
 //! A stored body is a [`Prelude`] and then the kind's facts, through [`crate::codec`]. The header names kind and
 //! version, so the bytes carry neither. A changed body is a new version; the old struct and its upcast stay beside it.
 
+pub mod delivery;
 pub mod execution;
 pub mod field;
 pub mod identity;
@@ -234,6 +235,14 @@ kinds! {
     410 version 1 execution::AuditChainOpened,
     411 version 1 execution::AuditEntryAppended,
     412 version 1 execution::AuditChainClosed,
+    500 version 1 delivery::DestinationAdded,
+    501 version 1 delivery::DestinationVerified,
+    502 version 1 delivery::DestinationSecretRotated,
+    503 version 1 delivery::DestinationRemoved,
+    510 version 1 delivery::SubscriptionCreated,
+    511 version 1 delivery::SubscriptionChanged,
+    512 version 1 delivery::SubscriptionEnded,
+    520 version 1 delivery::DeliveriesRecorded,
 }
 
 #[cfg(test)]

@@ -68,7 +68,15 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
-        | Body::ScopeChecked(_) => Ok(()),
+        | Body::ScopeChecked(_)
+        | Body::DestinationAdded(_)
+        | Body::DestinationVerified(_)
+        | Body::DestinationSecretRotated(_)
+        | Body::DestinationRemoved(_)
+        | Body::SubscriptionCreated(_)
+        | Body::SubscriptionChanged(_)
+        | Body::SubscriptionEnded(_)
+        | Body::DeliveriesRecorded(_) => Ok(()),
     }
 }
 

@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 
 use chancery_ledger::codec;
 use chancery_ledger::ids::{
-    AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, ExecutionId, KeyId, LedgerId,
-    MemberId, MissionId, OrganisationId, Seq, SessionId, Subject, TenantId, ThingId, TokenId,
+    AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, DestinationId, ExecutionId,
+    KeyId, LedgerId, MemberId, MissionId, OrganisationId, Seq, SessionId, Subject, SubscriptionId, TenantId, ThingId,
+    TokenId,
 };
 use chancery_ledger::link::Hash;
 use serde::Serialize;
@@ -40,6 +41,7 @@ id_keys!(
     ChallengeId,
     ClientId,
     CredentialId,
+    DestinationId,
     ExecutionId,
     KeyId,
     LedgerId,
@@ -47,6 +49,7 @@ id_keys!(
     MissionId,
     OrganisationId,
     SessionId,
+    SubscriptionId,
     TenantId,
     TokenId
 );

@@ -61,7 +61,15 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::MissionRevoked(_)
         | Body::AuditChainOpened(_)
         | Body::AuditEntryAppended(_)
-        | Body::AuditChainClosed(_) => Ok(()),
+        | Body::AuditChainClosed(_)
+        | Body::DestinationAdded(_)
+        | Body::DestinationVerified(_)
+        | Body::DestinationSecretRotated(_)
+        | Body::DestinationRemoved(_)
+        | Body::SubscriptionCreated(_)
+        | Body::SubscriptionChanged(_)
+        | Body::SubscriptionEnded(_)
+        | Body::DeliveriesRecorded(_) => Ok(()),
     }
 }
 
