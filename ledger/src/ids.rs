@@ -199,11 +199,17 @@ pub enum ThingKind {
     Destination = 18,
     /// Which events are told to which destinations.
     Subscription = 19,
+    /// A movement of money or the like between two parties, or its reversal.
+    Transaction = 30,
+    /// A complaint about an agent.
+    Dispute = 31,
+    /// Rules that somebody set: how scores are computed, for example.
+    Policy = 32,
 }
 
 impl ThingKind {
     /// Every kind, in code order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Ledger,
         Self::Tenant,
         Self::Organisation,
@@ -223,6 +229,9 @@ impl ThingKind {
         Self::AuditEntry,
         Self::Destination,
         Self::Subscription,
+        Self::Transaction,
+        Self::Dispute,
+        Self::Policy,
     ];
 
     /// The byte that stands for this kind in a header.
@@ -256,7 +265,9 @@ impl ThingKind {
             Self::AuditEntry => &["aue"],
             Self::Destination => &["ndst"],
             Self::Subscription => &["wh", "nch"],
-            Self::Client | Self::Credential | Self::Key | Self::Action => &[],
+            Self::Transaction => &["tx"],
+            Self::Dispute => &["disp"],
+            Self::Client | Self::Credential | Self::Key | Self::Action | Self::Policy => &[],
         }
     }
 
@@ -283,6 +294,9 @@ impl ThingKind {
             Self::AuditEntry => "audit_entry",
             Self::Destination => "destination",
             Self::Subscription => "subscription",
+            Self::Transaction => "transaction",
+            Self::Dispute => "dispute",
+            Self::Policy => "policy",
         }
     }
 }
@@ -417,6 +431,12 @@ thing_ids! {
     DestinationId = Destination;
     /// A subscription.
     SubscriptionId = Subscription;
+    /// A transaction, or the reversal of one.
+    TransactionId = Transaction;
+    /// A dispute.
+    DisputeId = Dispute;
+    /// A policy.
+    PolicyId = Policy;
 }
 
 impl TenantId {

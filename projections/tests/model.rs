@@ -146,6 +146,8 @@ impl Made {
                 semver: None,
                 capabilities: (to % 2 == 0).then(|| vec!["sweep".to_owned()]),
                 environment: None,
+                actions: None,
+                limit: None,
                 profile: (to % 3 == 0).then(Default::default),
             }
             .into(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use chancery_ledger::actor::{Actor, Method, Principal};
 use chancery_ledger::body::execution::AuditLayer;
-use chancery_ledger::body::field::JsonText;
-use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, Visibility};
+use chancery_ledger::body::field::{Decimal, JsonText};
+use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, SpendingLimit, Visibility};
 use chancery_ledger::body::token::Bound;
 use chancery_ledger::ids::{
     AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, OrganisationId, Seq, TenantId, ThingId, TokenId,
@@ -292,6 +292,8 @@ impl Cast {
             semver: self.maybe("1"),
             capabilities: vec!["\u{1F980}".repeat(if is_large { 128 } else { 2 }); if is_large { 64 } else { 1 }],
             environment: Environment::Staging,
+            actions: vec!["sweep".to_owned()],
+            limit: self.dice.chance(700).then(|| spending_limit(self.dice.below(200))),
             key,
             valid_until: self.dice.chance(200).then(|| now.plus_secs(self.dice.between(-50, 600))),
             valid_days: self.dice.chance(100).then(|| self.dice.below(5) as u32),
@@ -327,6 +329,8 @@ impl Cast {
                     semver: self.dice.chance(300).then(|| self.maybe("2")),
                     capabilities: self.dice.chance(300).then(|| vec!["sweep".to_owned()]),
                     environment: None,
+                    actions: self.dice.chance(200).then(|| vec!["sweep".to_owned(), "pay".to_owned()]),
+                    limit: self.dice.chance(200).then(|| spending_limit(self.dice.below(200))),
                     profile: self.dice.chance(300).then(|| self.profile()),
                 }
                 .into()
@@ -454,4 +458,8 @@ impl Cast {
 
 fn system(tenant: TenantId) -> Caller {
     Caller { tenant, actor: Actor::system() }
+}
+
+fn spending_limit(amount: usize) -> SpendingLimit {
+    SpendingLimit { amount: Decimal { mantissa: amount as i128, scale: 1 }, currency: "USD".to_owned() }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::StoredBytes as _;
 
+pub use super::decimal::{Decimal, DecimalError};
+
 /// Changed fields and their new values: `null` is a value that was taken away.
 pub type Changes = std::collections::BTreeMap<String, JsonText>;
 
@@ -55,15 +57,6 @@ impl<'de> Deserialize<'de> for JsonText {
             String::deserialize(deserializer).map(Self)
         }
     }
-}
-
-/// A decimal number: `mantissa` divided by ten to the power of `scale`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Decimal {
-    /// All digits, as one integer.
-    pub mantissa: i128,
-    /// How many of them stand behind the point, at most 28.
-    pub scale: u8,
 }
 
 /// 64 bytes of an Ed25519 signature (RFC 8032).

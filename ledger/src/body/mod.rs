@@ -3,6 +3,7 @@
 //! A stored body is a [`Prelude`] and then the kind's facts, through [`crate::codec`]. The header names kind and
 //! version, so the bytes carry neither. A changed body is a new version; the old struct and its upcast stay beside it.
 
+mod decimal;
 pub mod delivery;
 pub mod execution;
 pub mod field;

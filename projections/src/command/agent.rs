@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, Visibility};
+use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, SpendingLimit, Visibility};
 use chancery_ledger::ids::{AgentId, ChallengeId, OrganisationId};
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
@@ -45,6 +45,12 @@ pub struct RegisterAgent {
     /// Where it runs.
     #[serde(default)]
     pub environment: Environment,
+    /// Which actions its transactions may be: up to 256 texts of up to 128 characters.
+    #[serde(default)]
+    pub actions: Vec<String>,
+    /// How much one transaction may move; nothing if absent.
+    #[serde(default)]
+    pub limit: Option<SpendingLimit>,
     /// Its identity key.
     #[serde(default)]
     pub key: KeyChoice,
@@ -75,6 +81,8 @@ pub enum Via {
     OrgKernel,
     /// The AgentIdP dialect.
     AgentIdp,
+    /// The Alsorn dialect.
+    Alsorn,
 }
 
 impl Via {
@@ -85,6 +93,7 @@ impl Via {
             Self::Native => "native",
             Self::OrgKernel => "orgkernel",
             Self::AgentIdp => "agentidp",
+            Self::Alsorn => "alsorn",
         }
     }
 }
@@ -152,6 +161,12 @@ pub struct UpdateAgent {
     /// Where it runs now.
     #[serde(default)]
     pub environment: Option<Environment>,
+    /// Which actions its transactions may be now, all of them.
+    #[serde(default)]
+    pub actions: Option<Vec<String>>,
+    /// How much one transaction may move now.
+    #[serde(default)]
+    pub limit: Option<SpendingLimit>,
     /// The whole profile as it is to be.
     #[serde(default)]
     pub profile: Option<AgentProfile>,

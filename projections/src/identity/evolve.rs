@@ -291,6 +291,8 @@ fn agent_updated(rows: &mut dyn RowsMut, event: &Event, it: &AgentUpdated) -> Re
                 "semver" => assign(&mut agent.semver, value.as_str()),
                 "capabilities" => assign(&mut agent.capabilities, value.as_str()),
                 "environment" => assign(&mut agent.environment, value.as_str()),
+                "actions" => assign(&mut agent.actions, value.as_str()),
+                "limit" => assign(&mut agent.limit, value.as_str()),
                 _ => {}
             }
         }

@@ -270,6 +270,8 @@ impl History {
                 semver: Some((what > 0).then(|| what.to_string())),
                 capabilities: None,
                 environment: None,
+                actions: None,
+                limit: None,
                 profile: Some(AgentProfile { purpose: Some(what.to_string()), ..AgentProfile::default() }),
             }
             .into(),

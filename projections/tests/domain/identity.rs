@@ -2,7 +2,7 @@
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::identity::{AgentKeyPurpose, EndCause, Environment};
+use chancery_ledger::body::identity::{AgentKeyPurpose, EndCause, Environment, SpendingLimit};
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
 use chancery_projections::command::*;
@@ -318,7 +318,7 @@ fn personal_fields_are_encrypted_and_erased_with_their_key() {
 }
 
 fn no_change(agent: chancery_ledger::ids::AgentId) -> UpdateAgent {
-    UpdateAgent { agent, name: None, semver: None, capabilities: None, environment: None, profile: None }
+    serde_json::from_value(serde_json::json!({ "agent": agent })).unwrap()
 }
 
 #[test]
@@ -336,6 +336,8 @@ fn an_update_changes_what_it_names_and_nothing_else() {
         environment: Some(Environment::Staging),
         profile: Some(AgentProfile { purpose: Some("engines".into()), ..AgentProfile::default() }),
         agent: ada,
+        actions: Some(vec!["pay".into(), "read".into(), "pay".into()]),
+        limit: Some(SpendingLimit { amount: "100.50".parse().unwrap(), currency: "USD".into() }),
     };
     w.when(change.clone()).then(&[Kind::AgentUpdated]);
     w.when(change).then_unchanged();
@@ -343,8 +345,20 @@ fn an_update_changes_what_it_names_and_nothing_else() {
     assert_eq!((agent.name.as_str(), agent.semver), ("Ada \"2\"", None));
     assert_eq!((agent.capabilities.len(), agent.environment), (2, Environment::Staging));
     assert_eq!(agent.profile.unwrap().purpose.as_deref(), Some("engines"));
+    assert_eq!(agent.actions, ["pay", "read"], "each once, in the order given");
+    assert_eq!(agent.limit.unwrap().amount.to_string(), "100.5");
     assert_eq!((agent.created, agent.updated), (START, START.plus_secs(1)));
     assert_eq!(agent.status, AgentStatus::Active);
+    for (amount, currency, field) in [
+        ("-0.01", "USD", "limit.amount"),
+        ("1000000000000000.01", "USD", "limit.amount"),
+        ("1", "usd", "limit.currency"),
+        ("1", "USDT", "limit.currency"),
+    ] {
+        let limit = Some(SpendingLimit { amount: amount.parse().unwrap(), currency: currency.into() });
+        w.when(UpdateAgent { limit, ..no_change(ada) }).then_invalid(field);
+    }
+    w.when(UpdateAgent { actions: Some(vec![String::new()]), ..no_change(ada) }).then_invalid("actions");
     w.when(UpdateAgent { name: Some(String::new()), ..no_change(ada) }).then_invalid("name");
 }
 

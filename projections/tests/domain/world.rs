@@ -420,6 +420,8 @@ pub fn register(name: &str) -> RegisterAgent {
         semver: None,
         capabilities: Vec::new(),
         environment: Environment::Production,
+        actions: Vec::new(),
+        limit: None,
         key: KeyChoice::Make,
         valid_until: None,
         valid_days: None,

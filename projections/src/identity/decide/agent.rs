@@ -1,11 +1,11 @@
 //! Agents: registration, change, suspension, end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use chancery_ledger::body::field::{Changes, JsonText};
+use chancery_ledger::body::field::{Changes, Decimal, JsonText};
 use chancery_ledger::body::identity::{
     Accountability, AgentDecommissioned, AgentKeyAdded, AgentKeyPurpose, AgentPersonal, AgentRegistered, AgentResumed,
-    AgentSuspended, AgentUpdated, CertificateIssued, EndPersonal, Handle,
+    AgentSuspended, AgentUpdated, CertificateIssued, EndPersonal, Handle, SpendingLimit,
 };
 use chancery_ledger::body::ledger::Algorithm;
 use chancery_ledger::body::{Body, Kind};
@@ -32,6 +32,10 @@ use crate::rows::RowsError;
 
 /// Most texts in one list of an agent.
 const LIST_MAX: usize = 64;
+/// Most actions of an agent.
+const ACTIONS_MAX: usize = 256;
+/// The most that one transaction may move, in whole units of any currency: what an IEEE double still holds to the cent.
+pub const AMOUNT_MAX: Decimal = Decimal::whole(1_000_000_000_000_000);
 /// Bytes of all keys and values of one map of a profile.
 const MAP_BYTES_MAX: usize = 16 * 1024;
 
@@ -106,8 +110,8 @@ pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_
         capabilities: command.capabilities.clone(),
         environment: command.environment,
         owner_hash,
-        actions: Vec::new(),
-        limit: None,
+        actions: distinct(&command.actions),
+        limit: command.limit.clone(),
         accountability: Accountability::default(),
         valid_until,
         visibility: command.visibility,
@@ -164,6 +168,17 @@ pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -
     }
     if let Some(environment) = command.environment.filter(|environment| *environment != agent.environment) {
         changes.insert("environment".into(), json(&environment));
+    }
+    if let Some(actions) = &command.actions {
+        check_actions(actions)?;
+        let actions = distinct(actions);
+        if actions != agent.actions {
+            changes.insert("actions".into(), json(&actions));
+        }
+    }
+    if let Some(limit) = command.limit.as_ref().filter(|limit| agent.limit.as_ref() != Some(*limit)) {
+        check_limit(limit)?;
+        changes.insert("limit".into(), json(limit));
     }
     let personal = match &command.profile {
         None => None,
@@ -262,6 +277,8 @@ fn check(command: &RegisterAgent, now: Micros) -> Result<(), Rejection> {
     check_optional("kind", command.kind.as_deref(), 64)?;
     check_optional("semver", command.semver.as_deref(), 64)?;
     check_list("capabilities", &command.capabilities)?;
+    check_actions(&command.actions)?;
+    command.limit.as_ref().map_or(Ok(()), check_limit)?;
     check_profile(&command.profile)?;
     if command.handles.len() > 8 {
         return Err(Rejection::Invalid { field: "handles", why: "at most 8".into() });
@@ -288,6 +305,46 @@ fn check_list(field: &'static str, list: &[String]) -> Result<(), Rejection> {
         return Err(Rejection::Invalid { field, why: format!("at most {LIST_MAX}") });
     }
     list.iter().try_for_each(|text| check_len(field, text, 1, 128))
+}
+
+fn check_actions(actions: &[String]) -> Result<(), Rejection> {
+    if actions.len() > ACTIONS_MAX {
+        return Err(Rejection::Invalid { field: "actions", why: format!("at most {ACTIONS_MAX}") });
+    }
+    actions.iter().try_for_each(|action| check_len("actions", action, 1, 128))
+}
+
+fn check_limit(limit: &SpendingLimit) -> Result<(), Rejection> {
+    check_amount("limit.amount", limit.amount)?;
+    check_currency("limit.currency", &limit.currency)
+}
+
+/// Checks an amount: not below zero, and at most [`AMOUNT_MAX`].
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn check_amount(field: &'static str, amount: Decimal) -> Result<(), Rejection> {
+    if amount < Decimal::ZERO || amount > AMOUNT_MAX {
+        return Err(Rejection::Invalid { field, why: format!("must be 0 to {AMOUNT_MAX}") });
+    }
+    Ok(())
+}
+
+/// Checks the code of a currency: three capital letters (ISO 4217).
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn check_currency(field: &'static str, currency: &str) -> Result<(), Rejection> {
+    if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(Rejection::Invalid { field, why: "must be three capital letters, for example USD".into() })
+}
+
+/// Each text once, in the order in which they first stand.
+fn distinct(texts: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    texts.iter().filter(|text| seen.insert(text.as_str())).cloned().collect()
 }
 
 fn check_profile(profile: &AgentProfile) -> Result<(), Rejection> {

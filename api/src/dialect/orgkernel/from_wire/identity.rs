@@ -119,6 +119,8 @@ fn registration(name: String, org: String, profile: AgentProfile) -> RegisterAge
         semver: None,
         capabilities: Vec::new(),
         environment: Environment::default(),
+        actions: Vec::new(),
+        limit: None,
         key: KeyChoice::Make,
         valid_until: None,
         valid_days: None,
