@@ -25,7 +25,7 @@ use crate::auth::refusals::{Attempt, Refusals};
 use crate::auth::{self, Holder, Mount, Principal, Refused};
 use crate::config::Config;
 use crate::egress::Egress;
-use crate::limits::{STREAMS_MAX, VIEW_PATIENCE_SECS};
+use crate::limits::{STREAMS_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -39,6 +39,7 @@ pub struct App {
     refusals: Refusals,
     streams: Arc<Semaphore>,
     long_readings: Arc<Semaphore>,
+    verifications: Semaphore,
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
     egress: Egress,
@@ -74,6 +75,7 @@ impl App {
             refusals,
             streams,
             long_readings: Arc::new(Semaphore::new(1)),
+            verifications: Semaphore::new(VERIFICATIONS_MAX),
             stopping,
             secrets,
             egress,
@@ -126,6 +128,12 @@ impl App {
     #[must_use]
     pub const fn egress(&self) -> &Egress {
         &self.egress
+    }
+
+    /// Places for verifying an audit log, which takes as long as the log is.
+    #[must_use]
+    pub const fn verifications(&self) -> &Semaphore {
+        &self.verifications
     }
 
     /// Turns true when the daemon is told to stop.

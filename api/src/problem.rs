@@ -7,6 +7,7 @@ use chancery_ledger::ids::Seq;
 use chancery_ledger::store::StoreError;
 use chancery_projections::context::ContextError;
 use chancery_projections::event_view::EventViewError;
+use chancery_projections::lane::agentidp::view::AuditError;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Recorded, SubmitError};
@@ -150,6 +151,17 @@ impl From<ViewError> for Problem {
                 parameter: "cursor".to_owned(),
                 why: "is not one that a page of this list in this order gave".to_owned(),
             },
+        }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Rows(error) => error.into(),
+            AuditError::Context(error) => error.into(),
+            AuditError::Store(error) => error.into(),
+            AuditError::Event(error) => error.into(),
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod codec;
 pub mod commit;
 pub mod data_dir;
 pub mod event;
+pub mod event_ref;
 pub mod export;
 pub mod ids;
 pub mod keys;

@@ -11,6 +11,7 @@ use super::state::{
     CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ChainRow, ENTRIES, MISSION_KEYS, MISSION_LIST, MISSIONS,
     MISSIONS_IN_STATE, Mission, MissionState, set_tail,
 };
+use crate::lane;
 use crate::rows::{RowsError, RowsMut};
 
 /// Brings the execution view forward by one event.
@@ -18,6 +19,7 @@ use crate::rows::{RowsError, RowsMut};
 /// # Errors
 /// [`RowsError`] when the view's storage fails or the view is damaged.
 pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+    lane::agentidp::rows::evolve(rows, event)?;
     match &event.body {
         Body::MissionOpened(opened) => mission_opened(rows, event, opened),
         Body::MissionCompleted(it) => end(rows, event, it.mission, MissionState::Completed, it.end.as_ref()),

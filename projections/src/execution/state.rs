@@ -1,4 +1,5 @@
-//! What the execution view knows: rows, and the tables they stand in.
+//! What the execution view knows: rows, and the tables they stand in. Those of the audit lane of AgentIdP, which are ids
+//! 46 to 60 and 64 and 128 ids further on, are in [`crate::lane::agentidp::rows`].
 
 use std::collections::BTreeMap;
 

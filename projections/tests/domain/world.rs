@@ -276,6 +276,25 @@ impl World {
         self.events.push(event);
     }
 
+    /// It happened so, whoever decided it.
+    #[track_caller]
+    pub fn given(&mut self, tenant: TenantId, principal: Principal, body: impl Into<Body>) {
+        let body = body.into();
+        let event = Event {
+            seq: Seq(self.events.len() as u64),
+            time: self.now,
+            tenant,
+            actor: Actor { principal, method: Method::ApiKey, credential: None, acting_in: None },
+            subjects: body.subjects(),
+            correlation: None,
+            causation: None,
+            idempotency: None,
+            prelude: Prelude::default(),
+            body,
+        };
+        self.apply(event);
+    }
+
     // What tests need again and again.
 
     /// Registers an agent with a made key, in the default organisation.

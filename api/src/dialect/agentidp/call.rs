@@ -41,8 +41,12 @@ impl Call {
     /// The id in place of a `{…}`. A text that is no id becomes the id that no thing has, so that what does not exist
     /// and what cannot exist are answered alike, by each route in its own words.
     pub(super) fn id<T: ThingId>(&self, name: &str) -> T {
-        let text = self.arguments.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
-        T::from_uuid(parse_uuid(text).unwrap_or(Uuid::nil()))
+        T::from_uuid(parse_uuid(self.argument(name)).unwrap_or(Uuid::nil()))
+    }
+
+    /// The text in place of a `{…}`.
+    pub(super) fn argument(&self, name: &str) -> &str {
+        self.arguments.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text)
     }
 
     async fn bytes(&mut self) -> Result<bytes::Bytes, Failure> {

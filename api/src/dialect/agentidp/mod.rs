@@ -7,6 +7,7 @@
 //! - Oddities: OAuth 2.0 has an error shape of its own, at the token routes alone; what a token does not cover is 403
 //!   before anything about the request is looked at; a decommissioned agent stays readable.
 
+mod audit;
 mod call;
 pub mod error;
 pub mod fields;
@@ -15,7 +16,7 @@ pub mod wire;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 
-use chancery_projections::scope::AgentIdpScope;
+use chancery_projections::scope::{AgentIdpScope, Scope};
 use hyper::Method;
 
 use self::call::Call;
@@ -57,7 +58,21 @@ pub enum Access {
 type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 
 /// The table of contents.
-pub const ROUTES: &[Route] = &[];
+pub const ROUTES: &[Route] = &[
+    get("/api/v1/audit", AUDIT, Native::Query("audit_entries", Scope::AuditRead), |call| Box::pin(audit::query(call))),
+    get("/api/v1/audit/{eventId}", AUDIT, Native::Query("audit_entry", Scope::AuditRead), |call| {
+        Box::pin(audit::get(call))
+    }),
+    get("/api/v1/audit/verify", AUDIT, Native::Query("audit_verdict", Scope::AuditVerify), |call| {
+        Box::pin(audit::verify(call))
+    }),
+];
+
+const AUDIT: Access = Access::AnyOf(&["audit:read"]);
+
+const fn get(path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
+    Route { method: Method::GET, path, access, native, handler }
+}
 
 /// Which routes answer at a path: their places in [`ROUTES`].
 static ROUTER: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(|| {

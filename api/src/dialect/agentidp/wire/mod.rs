@@ -1,5 +1,7 @@
 //! The vendor's JSON: shapes, and how native things become them. One file per resource.
 
+pub mod audit;
+
 use chancery_ledger::time::Micros;
 use chancery_projections::view::{NumberedPage, PageNumber};
 use serde::{Serialize, Serializer};
