@@ -82,6 +82,13 @@ impl App {
         }
     }
 
+    /// The same, with another door for requests of its own.
+    #[must_use]
+    pub fn with_egress(mut self, egress: Egress) -> Self {
+        self.egress = egress;
+        self
+    }
+
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> &Engine {

@@ -389,6 +389,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
         | Rejection::NotRoot
+        | Rejection::NotOwner { .. }
         | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
         Rejection::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
         Rejection::SlugTaken
@@ -405,6 +406,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
         | Rejection::LimitReached { .. }
+        | Rejection::IssuerKnown
         | Rejection::KeyInUse => StatusCode::CONFLICT,
     }
 }
@@ -412,7 +414,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
 fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
     match rejection {
         Rejection::Invalid { field, .. } => object([("field", (*field).into())]),
-        Rejection::NotFound { thing } => object([("thing", (*thing).into())]),
+        Rejection::NotFound { thing } | Rejection::NotOwner { thing } => object([("thing", (*thing).into())]),
         Rejection::ScopeMissing { scope } => object([("scope", (*scope).into())]),
         Rejection::ScopeNotHeld { scope } | Rejection::ScopeUnknown { scope } => {
             object([("scope", scope.clone().into())])
@@ -437,6 +439,7 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         | Rejection::OrganisationDeleted
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
+        | Rejection::IssuerKnown
         | Rejection::KeyInUse => Map::new(),
     }
 }

@@ -156,8 +156,10 @@ fn checked(id: Uuid) -> Result<Uuid, MalformedId> {
 }
 
 /// What kind of thing an id names; its code is part of every event's header (`docs/format.md`, "Subjects").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+///
+/// In JSON it is its name; in a stored body one byte, its code less 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum ThingKind {
@@ -199,6 +201,10 @@ pub enum ThingKind {
     Destination = 18,
     /// Which events are told to which destinations.
     Subscription = 19,
+    /// Somebody else whose tokens are believed.
+    Issuer = 20,
+    /// Who of an issuer's may log in as which agent.
+    IssuerRule = 21,
     /// A movement of money or the like between two parties, or its reversal.
     Transaction = 30,
     /// A complaint about an agent.
@@ -209,7 +215,7 @@ pub enum ThingKind {
 
 impl ThingKind {
     /// Every kind, in code order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Ledger,
         Self::Tenant,
         Self::Organisation,
@@ -229,6 +235,8 @@ impl ThingKind {
         Self::AuditEntry,
         Self::Destination,
         Self::Subscription,
+        Self::Issuer,
+        Self::IssuerRule,
         Self::Transaction,
         Self::Dispute,
         Self::Policy,
@@ -267,7 +275,13 @@ impl ThingKind {
             Self::Subscription => &["wh", "nch"],
             Self::Transaction => &["tx"],
             Self::Dispute => &["disp"],
-            Self::Client | Self::Credential | Self::Key | Self::Action | Self::Policy => &[],
+            Self::Client
+            | Self::Credential
+            | Self::Key
+            | Self::Action
+            | Self::Issuer
+            | Self::IssuerRule
+            | Self::Policy => &[],
         }
     }
 
@@ -294,10 +308,34 @@ impl ThingKind {
             Self::AuditEntry => "audit_entry",
             Self::Destination => "destination",
             Self::Subscription => "subscription",
+            Self::Issuer => "issuer",
+            Self::IssuerRule => "issuer_rule",
             Self::Transaction => "transaction",
             Self::Dispute => "dispute",
             Self::Policy => "policy",
         }
+    }
+}
+
+impl Serialize for ThingKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            self.name().serialize(serializer)
+        } else {
+            (self.code() - 1).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ThingKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = if deserializer.is_human_readable() {
+            let name = String::deserialize(deserializer)?;
+            Self::ALL.into_iter().find(|kind| kind.name() == name)
+        } else {
+            Self::from_code(u8::deserialize(deserializer)?.wrapping_add(1))
+        };
+        found.ok_or_else(|| serde::de::Error::custom("no thing is of that kind"))
     }
 }
 
@@ -431,6 +469,10 @@ thing_ids! {
     DestinationId = Destination;
     /// A subscription.
     SubscriptionId = Subscription;
+    /// An issuer.
+    IssuerId = Issuer;
+    /// A rule of an issuer.
+    IssuerRuleId = IssuerRule;
     /// A transaction, or the reversal of one.
     TransactionId = Transaction;
     /// A dispute.

@@ -12,6 +12,7 @@ use chancery_ledger::body::delivery::*;
 use chancery_ledger::body::execution::*;
 use chancery_ledger::body::field::{Decimal, JsonText, Signature};
 use chancery_ledger::body::identity::*;
+use chancery_ledger::body::issuer::*;
 use chancery_ledger::body::ledger::*;
 use chancery_ledger::body::token::*;
 use chancery_ledger::body::{Body, Kind, Prelude};
@@ -242,6 +243,29 @@ fn sample(kind: Kind) -> Body {
             evidence: Some(vec![13; 64]),
         }
         .into(),
+        Kind::IssuerTrusted => IssuerTrusted {
+            issuer: id(30),
+            name: "Partner".into(),
+            iss: "https://partner.example".into(),
+            jwks_uri: "https://partner.example/jwks.json".into(),
+            organisations: texts(&["org_partner"]),
+            expires: Some(TIME),
+        }
+        .into(),
+        Kind::IssuerUpdated => {
+            IssuerUpdated { issuer: id(30), changes: BTreeMap::from([("suspended".into(), JsonText("true".into()))]) }
+                .into()
+        }
+        Kind::IssuerRemoved => IssuerRemoved { issuer: id(30) }.into(),
+        Kind::IssuerRuleAdded => IssuerRuleAdded {
+            rule: id(31),
+            provider: "github".into(),
+            repository: "acme/rocket".into(),
+            branch: Some("main".into()),
+            agent: agent(),
+        }
+        .into(),
+        Kind::IssuerRuleRemoved => IssuerRuleRemoved { rule: id(31), agent: agent() }.into(),
         Kind::TokenIssued => TokenIssued {
             token: id(16),
             profile: Profile::Workload,

@@ -30,6 +30,11 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::AnswerChallenge(command) => identity::decide::challenge::answer(state, command, c),
         Command::CreateApiKey(command) => identity::decide::credential::create_api_key(state, command, c),
         Command::RevokeApiKey(command) => identity::decide::credential::revoke_api_key(state, command, c),
+        Command::TrustIssuer(command) => identity::decide::issuer::trust(state, command, c),
+        Command::UpdateIssuer(command) => identity::decide::issuer::update(state, command, c),
+        Command::RemoveIssuer(command) => identity::decide::issuer::remove(state, command, c),
+        Command::AddIssuerRule(command) => identity::decide::issuer::add_rule(state, command, c),
+        Command::RemoveIssuerRule(command) => identity::decide::issuer::remove_rule(state, command, c),
         Command::NoteAuthentication(command) => identity::decide::credential::note(state, command, c),
         Command::RotateSigningKey(command) => identity::decide::ledger::rotate(state, command, c),
         Command::IssueToken(command) => token::decide::issue(state, command, c),
@@ -52,10 +57,12 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
 /// # Errors
 /// [`RowsError`] when views cannot be read.
 pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Result<Option<Seq>, RowsError> {
-    use chancery_ledger::ids::{AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, TokenId};
+    use chancery_ledger::ids::{
+        AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, TokenId,
+    };
 
     use crate::execution::state::{MISSIONS, audit_chain};
-    use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, TENANTS};
+    use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, TENANTS};
     use crate::token::state::TOKENS;
 
     let Some(about) = command.about() else { return Ok(None) };
@@ -73,6 +80,12 @@ pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Res
         }
         ThingKind::Credential => {
             CREDENTIALS.get_versioned(identity, CredentialId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Issuer => {
+            ISSUERS.get_versioned(identity, IssuerId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::IssuerRule => {
+            ISSUER_RULES.get_versioned(identity, IssuerRuleId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
         }
         ThingKind::Token => TOKENS.get_versioned(token, TokenId(id))?.and_then(|it| owned(it.value.tenant, it.seq)),
         ThingKind::Mission => {

@@ -5,7 +5,9 @@ use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
 use crate::execution::state::{AuditChain, Mission};
-use crate::identity::state::{Agent, Certificate, Challenge, Credential, Organisation, PublicKeyRow, Tenant};
+use crate::identity::state::{
+    Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Organisation, PublicKeyRow, Tenant,
+};
 use crate::token::state::Token;
 
 /// A secret that is shown once. On a replay of the command that made it, it is gone.
@@ -42,6 +44,10 @@ pub enum Output {
     },
     /// A credential, revoked.
     Credential(Credential),
+    /// An issuer.
+    Issuer(Box<Issuer>),
+    /// A rule of an issuer.
+    IssuerRule(Box<IssuerRule>),
     /// A token.
     Token(Box<Token>),
     /// A scope check.

@@ -113,6 +113,15 @@ pub enum Rejection {
     /// The root tenant would lock itself out.
     #[error("the root tenant cannot be suspended or deleted")]
     RootTenant,
+    /// The tenant believes an issuer of that name already.
+    #[error("an issuer with that `iss` is believed already; change that one, or remove it first")]
+    IssuerKnown,
+    /// The thing is another agent's.
+    #[error("the {thing} is another agent's")]
+    NotOwner {
+        /// What sort of thing.
+        thing: &'static str,
+    },
     /// The new key is the one in use.
     #[error("the key is in use already")]
     KeyInUse,
@@ -146,6 +155,8 @@ impl Rejection {
             Self::OrganisationDeleted => "organisation_deleted",
             Self::CredentialRevoked => "credential_revoked",
             Self::RootTenant => "root_tenant",
+            Self::IssuerKnown => "issuer_known",
+            Self::NotOwner { .. } => "not_owner",
             Self::KeyInUse => "key_in_use",
         }
     }

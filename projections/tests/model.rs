@@ -11,20 +11,22 @@ use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::JsonText;
 use chancery_ledger::body::identity::ChallengePurpose;
 use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, OrganisationId, Seq, TenantId, TokenId,
+    AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq, TenantId,
+    TokenId,
 };
 use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
 use chancery_ledger::verify::{Known, StoreItems, verify};
 use chancery_projections::command::{
-    AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command, CompleteMission, CreateApiKey,
-    CreateOrganisation, CreateTenant, DecommissionAgent, IssueChallenge, IssueToken, MissionKey, MissionRef,
-    OpenAuditChain, OpenMission, OrganisationRef, ResumeAgent, RevokeApiKey, RevokeMission, RevokeToken,
-    RotateSigningKey, SuspendAgent, SuspendTenant, UpdateAgent, UseToken,
+    AddIssuerRule, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command, CompleteMission,
+    CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, IssueChallenge, IssueToken, MissionKey,
+    MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResumeAgent,
+    RevokeApiKey, RevokeMission, RevokeToken, RotateSigningKey, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent,
+    UpdateIssuer, UseToken,
 };
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
 };
 use chancery_projections::output::Output;
 use chancery_projections::sequencer::{Pending, Receipt, Request};
@@ -57,6 +59,11 @@ enum What {
     SuspendTenant(u8),
     ApiKey,
     RevokeApiKey(u8),
+    Believe(u8),
+    Doubt(u8, bool),
+    Disbelieve(u8),
+    Rule(u8, u8),
+    Unrule(u8),
     Mission(Option<u8>),
     Complete(u8),
     CallOff(u8),
@@ -86,6 +93,11 @@ fn what() -> impl Strategy<Value = What> {
         1 => n().prop_map(What::SuspendTenant),
         1 => Just(What::ApiKey),
         1 => n().prop_map(What::RevokeApiKey),
+        1 => (0..3_u8).prop_map(What::Believe),
+        1 => (n(), any::<bool>()).prop_map(|(a, b)| What::Doubt(a, b)),
+        1 => n().prop_map(What::Disbelieve),
+        2 => (n(), 0..3_u8).prop_map(|(a, b)| What::Rule(a, b)),
+        1 => n().prop_map(What::Unrule),
         2 => proptest::option::of(0..4_u8).prop_map(What::Mission),
         1 => n().prop_map(What::Complete),
         1 => n().prop_map(What::CallOff),
@@ -118,6 +130,8 @@ struct Made {
     keys: Vec<CredentialId>,
     tenants: Vec<TenantId>,
     organisations: Vec<OrganisationId>,
+    issuers: Vec<IssuerId>,
+    rules: Vec<IssuerRuleId>,
     missions: Vec<MissionId>,
     tokens: Vec<TokenId>,
     chains: Vec<AuditChainId>,
@@ -185,6 +199,32 @@ impl Made {
             What::RevokeApiKey(n) => {
                 RevokeApiKey { credential: *pick(&self.keys, *n)?, cause: "requested".to_owned() }.into()
             }
+            What::Believe(n) => TrustIssuer {
+                name: "Partner".to_owned(),
+                iss: format!("https://issuer-{n}.example"),
+                jwks_uri: "https://issuer.example/jwks".to_owned(),
+                organisations: vec!["org".to_owned()],
+                expires: (*n == 0).then_some(Micros(START + 300_000_000)),
+            }
+            .into(),
+            What::Doubt(n, suspended) => UpdateIssuer {
+                issuer: *pick(&self.issuers, *n)?,
+                name: None,
+                jwks_uri: None,
+                organisations: None,
+                expires: suspended.then_some(None),
+                suspended: Some(*suspended),
+            }
+            .into(),
+            What::Disbelieve(n) => RemoveIssuer { issuer: *pick(&self.issuers, *n)? }.into(),
+            What::Rule(n, to) => AddIssuerRule {
+                provider: "github".to_owned(),
+                repository: format!("acme/repository-{to}"),
+                branch: None,
+                agent: *pick(&self.agents, *n)?,
+            }
+            .into(),
+            What::Unrule(n) => RemoveIssuerRule { rule: *pick(&self.rules, *n)? }.into(),
             What::Mission(key) => OpenMission {
                 agent: None,
                 key: key.map(|n| MissionKey { namespace: "native".to_owned(), text: format!("mission {n}") }),
@@ -244,6 +284,8 @@ impl Made {
             Output::ApiKey { credential, .. } => self.keys.push(credential.credential),
             Output::Tenant { tenant, .. } => self.tenants.push(tenant.tenant),
             Output::Organisation(it) => self.organisations.push(it.organisation),
+            Output::Issuer(it) => self.issuers.push(it.issuer),
+            Output::IssuerRule(it) => self.rules.push(it.rule),
             Output::Mission(it) => self.missions.push(it.mission),
             Output::Token(it) => self.tokens.push(it.token),
             Output::AuditChain(it) => self.chains.push(it.chain),
@@ -357,6 +399,12 @@ impl History {
             }
             Output::Organisation(it) => {
                 assert_eq!(ORGANISATIONS.get(&at(View::Identity), it.organisation).unwrap().as_ref(), Some(it));
+            }
+            Output::Issuer(it) => {
+                assert_eq!(ISSUERS.get(&at(View::Identity), it.issuer).unwrap().as_ref(), Some(&**it));
+            }
+            Output::IssuerRule(it) => {
+                assert_eq!(ISSUER_RULES.get(&at(View::Identity), it.rule).unwrap().as_ref(), Some(&**it));
             }
             Output::SigningKey(it) => assert_eq!(KEYS.get(&at(View::Identity), it.key).unwrap().as_ref(), Some(it)),
             Output::Token(it) => assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it)),

@@ -9,7 +9,7 @@ use chancery_projections::command::{Command, Via};
 use chancery_projections::context::Random;
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
 };
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
@@ -109,6 +109,8 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         Output::ApiKey { credential: it, .. } | Output::Credential(it) => {
             CREDENTIALS.get(identity, it.credential).map_err(wrong)?.as_ref() == Some(it)
         }
+        Output::Issuer(it) => ISSUERS.get(identity, it.issuer).map_err(wrong)?.as_ref() == Some(&**it),
+        Output::IssuerRule(it) => ISSUER_RULES.get(identity, it.rule).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Token(it) => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Mission(it) => MISSIONS.get(execution, it.mission).map_err(wrong)?.as_ref() == Some(it),
         Output::AuditChain(it) | Output::AuditChainClosed(it) => {
@@ -135,6 +137,8 @@ pub const fn name(output: &Output) -> &'static str {
         Output::ChallengeAnswered(_) => "a challenge's answer",
         Output::ApiKey { .. } => "an API key",
         Output::Credential(_) => "a credential",
+        Output::Issuer(_) => "an issuer",
+        Output::IssuerRule(_) => "a rule",
         Output::Token(_) => "a token",
         Output::ScopeCheck { .. } => "a scope check",
         Output::Mission(_) => "a mission",

@@ -9,16 +9,18 @@ use chancery_ledger::body::field::{Decimal, JsonText};
 use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, SpendingLimit, Visibility};
 use chancery_ledger::body::token::Bound;
 use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, OrganisationId, Seq, TenantId, ThingId, TokenId,
+    AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq, TenantId,
+    ThingId, TokenId,
 };
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
 use chancery_projections::command::{
-    AgentProfile, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command, CompleteMission,
-    CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteTenant, HandleClaim, IssueChallenge,
-    IssueToken, KeyChoice, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef,
-    RegisterAgent, ResumeAgent, ResumeTenant, RevokeApiKey, RevokeMission, RevokeToken, RotateSigningKey, SuspendAgent,
-    SuspendTenant, UpdateAgent, UseToken, Via,
+    AddIssuerRule, AgentProfile, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command,
+    CompleteMission, CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteTenant, HandleClaim,
+    IssueChallenge, IssueToken, KeyChoice, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain, OpenMission,
+    OrganisationRef, RegisterAgent, RemoveIssuer, RemoveIssuerRule, ResumeAgent, ResumeTenant, RevokeApiKey,
+    RevokeMission, RevokeToken, RotateSigningKey, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer,
+    UseToken, Via,
 };
 use chancery_projections::context::Caller;
 use chancery_projections::origin::Origin;
@@ -43,6 +45,8 @@ pub struct Cast {
     agents: Vec<(TenantId, AgentId)>,
     challenges: Vec<(TenantId, (ChallengeId, AgentId, String))>,
     credentials: Vec<(TenantId, CredentialId)>,
+    issuers: Vec<(TenantId, IssuerId)>,
+    rules: Vec<(TenantId, IssuerRuleId)>,
     missions: Vec<(TenantId, MissionId)>,
     tokens: Vec<(TenantId, TokenId)>,
     chains: Vec<(TenantId, AuditChainId)>,
@@ -88,6 +92,8 @@ impl Cast {
             agents: Vec::new(),
             challenges: Vec::new(),
             credentials: Vec::new(),
+            issuers: Vec::new(),
+            rules: Vec::new(),
             missions: Vec::new(),
             tokens: Vec::new(),
             chains: Vec::new(),
@@ -112,6 +118,8 @@ impl Cast {
             Output::ApiKey { credential, .. } => self.credentials.push((tenant, credential.credential)),
             Output::Tenant { tenant, api_key: Some(_) } => self.tenants.push(tenant.tenant),
             Output::Organisation(it) => self.organisations.push((tenant, it.organisation)),
+            Output::Issuer(it) => self.issuers.push((tenant, it.issuer)),
+            Output::IssuerRule(it) => self.rules.push((tenant, it.rule)),
             Output::Mission(it) => self.missions.push((tenant, it.mission)),
             Output::Token(it) => self.tokens.push((tenant, it.token)),
             Output::AuditChain(it) => self.chains.push((tenant, it.chain)),
@@ -317,9 +325,41 @@ impl Cast {
         AnswerChallenge { challenge, agent, certificate: None, public_key, nonce, signature }
     }
 
+    /// About issuers and their rules.
+    fn foreign(&mut self, tenant: TenantId, now: Micros) -> Command {
+        match self.dice.below(5) {
+            0 => TrustIssuer {
+                name: self.text("partner"),
+                iss: format!("https://issuer-{}.example", self.dice.below(4)),
+                jwks_uri: "https://issuer.example/jwks".to_owned(),
+                organisations: Vec::new(),
+                expires: self.dice.chance(300).then(|| now.plus_secs(self.dice.between(-50, 600))),
+            }
+            .into(),
+            1 => UpdateIssuer {
+                issuer: id!(self, issuers, tenant),
+                name: self.maybe("partner"),
+                jwks_uri: None,
+                organisations: self.dice.chance(300).then(|| vec!["org".to_owned()]),
+                expires: self.dice.chance(300).then_some(None),
+                suspended: self.dice.chance(500).then(|| self.dice.chance(500)),
+            }
+            .into(),
+            2 => RemoveIssuer { issuer: id!(self, issuers, tenant) }.into(),
+            3 => AddIssuerRule {
+                provider: "github".to_owned(),
+                repository: format!("acme/repository-{}", self.dice.below(4)),
+                branch: self.dice.chance(300).then(|| "main".to_owned()),
+                agent: id!(self, agents, tenant),
+            }
+            .into(),
+            _ => RemoveIssuerRule { rule: id!(self, rules, tenant) }.into(),
+        }
+    }
+
     #[allow(clippy::too_many_lines, reason = "one arm for each command; apart they would be harder to compare")]
     fn command(&mut self, tenant: TenantId, now: Micros, new_key: impl FnOnce(&mut Dice) -> PublicKey) -> Command {
-        match self.dice.below(100) {
+        match self.dice.below(104) {
             0..12 => self.register(tenant, now).into(),
             12..17 => {
                 let agent = id!(self, agents, tenant);
@@ -451,6 +491,7 @@ impl Cast {
                 CloseAuditChain { chain }.into()
             }
             97 => self.noted(),
+            100.. => self.foreign(tenant, now),
             _ => RotateSigningKey { public: *new_key(&mut self.dice).as_bytes() }.into(),
         }
     }

@@ -80,7 +80,7 @@ PRINCIPAL_KINDS = range(8)
 PRINCIPALS_WITHOUT_ID = (0, 1, 7)
 EXTERNAL_SUBJECT = 7
 METHODS = range(5)
-THING_KINDS = range(1, 20)
+THING_KINDS = (*range(1, 22), *range(30, 33))
 SUBJECTS_MAX = 64
 PRINCIPAL_TEXT_MAX = 1024
 IDEMPOTENCY_KEY_MAX = 255
@@ -408,6 +408,11 @@ KINDS = """
 153 | AuthenticationFailed | mount str, claimed str?, principal?, why str, count u32
 160 | ChallengeIssued | challenge id, purpose enum(prove, enrol), about id, nonce str, issued_by str, expires t, tries u8
 161 | ChallengeAnswered | challenge id, about id, passed bool, why str?, evidence bytes?
+170 | IssuerTrusted | issuer id, name str, iss str, jwks_uri str, organisations [str], expires t?
+171 | IssuerUpdated | issuer id, changes {str: json}
+172 | IssuerRemoved | issuer id
+173 | IssuerRuleAdded | rule id, provider str, repository str, branch str?, agent id
+174 | IssuerRuleRemoved | rule id, agent id
 200 | TokenIssued | token id, profile enum(execution, access, passport, session, code, refresh, delegation, workload), grant enum(issue, client, code, refresh, delegate, exchange), principal, agent id?, mission id?, execution id?, session id?, parent id?, root id, depth u8, replaces id?, audience [str], scopes [str], services [service str, connection str?, scopes [str], constraints json], terms enc?, interval u32?, accountability?, expires t, max_uses u32?, hash h32?, cnf h32?, key id?, signature sig?, snapshot str?
 201 | TokenRefused | profile, agent id?, mission id?, parent id?, why str
 202 | TokenUsed | token id
@@ -516,7 +521,7 @@ def sixty_four(r: Reader) -> bytes:
 
 
 def a_subject(r: Reader) -> tuple[int, bytes]:
-    kind, ident = varint(r, 4) + 1, r.take(16)
+    kind, ident = r.uint(1) + 1, r.take(16)
     if kind not in THING_KINDS:
         raise Malformed("a subject is of no known kind")
     return kind, ident

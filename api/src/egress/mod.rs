@@ -116,6 +116,12 @@ impl Egress {
         Self { client, allows_private, places: Arc::new(Semaphore::new(EGRESS_IN_FLIGHT)) }
     }
 
+    /// A door that opens for nobody.
+    #[must_use]
+    pub fn shut(why: &str) -> Self {
+        Self { client: Err(why.into()), allows_private: false, places: Arc::new(Semaphore::new(0)) }
+    }
+
     /// A target by its address; what its name stands for is looked at when it is called.
     ///
     /// # Errors

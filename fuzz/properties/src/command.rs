@@ -7,7 +7,7 @@ use chancery_api::native::command::{Parsed, parse};
 use chancery_api::problem::Problem;
 use chancery_ledger::body::identity::ChallengePurpose;
 use chancery_ledger::keys::SigningKey;
-use chancery_projections::command::{Command, IssueChallenge};
+use chancery_projections::command::{AddIssuerRule, Command, IssueChallenge, TrustIssuer};
 use chancery_projections::decision::Answer;
 use chancery_projections::scope::Scope;
 use zeroize::Zeroizing;
@@ -17,7 +17,8 @@ use crate::words::Words;
 use crate::world::{self, World};
 
 /// Words that stand for things.
-pub const WORDS: &[&str] = &["$AGENT", "$TOKEN", "$MISSION", "$CHAIN", "$CHALLENGE", "$CREDENTIAL", "$TENANT", "$KEY"];
+pub const WORDS: &[&str] =
+    &["$AGENT", "$TOKEN", "$MISSION", "$CHAIN", "$CHALLENGE", "$CREDENTIAL", "$TENANT", "$KEY", "$ISSUER", "$RULE"];
 /// Lines of one input that are decided; more add nothing but time.
 const LINES_MAX: usize = 16;
 
@@ -97,6 +98,18 @@ fn scene() -> (World, Words) {
         ttl_secs: 300,
     };
     let challenge = world.when(challenge).then_decided();
+    let issuer = TrustIssuer {
+        name: "Neighbour".to_owned(),
+        iss: "https://neighbour.example".to_owned(),
+        jwks_uri: "https://neighbour.example/jwks".to_owned(),
+        organisations: Vec::new(),
+        expires: None,
+    };
+    let issuer = world.when(issuer).then_decided();
+    let (provider, repository) = ("github".to_owned(), "acme/neighbour".to_owned());
+    let rule = world.when(AddIssuerRule { provider, repository, branch: None, agent }).then_decided();
+    words.mean("ISSUER", the!(&issuer, IssuerTrusted).issuer);
+    words.mean("RULE", the!(&rule, IssuerRuleAdded).rule);
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

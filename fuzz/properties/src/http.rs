@@ -14,6 +14,7 @@ use std::time::Duration;
 use chancery_api::app::App;
 use chancery_api::auth::refusals;
 use chancery_api::config::Config;
+use chancery_api::egress::Egress;
 use chancery_api::observability::metrics::Metrics;
 use chancery_api::server::serve_stream;
 use chancery_ledger::ids::render_typeid;
@@ -49,6 +50,8 @@ pub const WORDS: &[&str] = &[
     "$AC",
     "$CHAL",
     "$ORGANISATION",
+    "$ISSUER",
+    "$RULE",
 ];
 /// Inputs after which the ledger is begun anew.
 const INPUTS_MAX: u32 = 256;
@@ -125,7 +128,8 @@ impl Service {
         let (stop, stopping) = watch::channel(false);
         // Nobody notes refused log-ins here: they would wait for a minute to be over.
         let (refusals, _) = refusals::channel();
-        let app = App::new(Arc::new(engine), Config::defaults(), Metrics::new(), refusals, stopping);
+        let app = App::new(Arc::new(engine), Config::defaults(), Metrics::new(), refusals, stopping)
+            .with_egress(Egress::shut("nobody is called from here"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
         let mut service = Self { runtime, app: Arc::new(app), stop, words: Words::default(), inputs: 0, dir };
         service.words.mean("ADMIN", &**first.admin_key);
@@ -175,6 +179,15 @@ impl Service {
         let challenge = text(&challenge, "/result/challenge/id");
         let mission = self.command("OpenMission", json!({"agent": agent, "intent": "pay"}));
         self.words.mean("MISSION", text(&mission, "/result/mission/id"));
+        let issuer = self.command(
+            "TrustIssuer",
+            json!({
+                "name": "Neighbour", "iss": "https://neighbour.example", "jwks_uri": "https://neighbour.example/jwks",
+            }),
+        );
+        self.words.mean("ISSUER", text(&issuer, "/result/issuer/id"));
+        let rule = json!({"provider": "github", "repository": "acme/neighbour", "agent": agent});
+        self.words.mean("RULE", text(&self.command("AddIssuerRule", rule), "/result/issuer_rule/id"));
         for (word, prefix, id) in [
             ("AGENT", "AID", &agent),
             ("TOKEN", "TOK", &token),

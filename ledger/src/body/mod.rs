@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod execution;
 pub mod field;
 pub mod identity;
+pub mod issuer;
 pub mod ledger;
 pub mod token;
 
@@ -225,6 +226,11 @@ kinds! {
     153 version 1 identity::AuthenticationFailed,
     160 version 1 identity::ChallengeIssued,
     161 version 1 identity::ChallengeAnswered,
+    170 version 1 issuer::IssuerTrusted,
+    171 version 1 issuer::IssuerUpdated,
+    172 version 1 issuer::IssuerRemoved,
+    173 version 1 issuer::IssuerRuleAdded,
+    174 version 1 issuer::IssuerRuleRemoved,
     200 version 1 token::TokenIssued,
     201 version 1 token::TokenRefused,
     202 version 1 token::TokenUsed,

@@ -6,6 +6,7 @@
 mod administration;
 mod agent;
 mod execution;
+mod issuer;
 mod token;
 
 use chancery_ledger::ids::{Subject, ThingId};
@@ -14,6 +15,7 @@ use serde::{Deserialize as _, Serialize};
 pub use administration::*;
 pub use agent::*;
 pub use execution::*;
+pub use issuer::*;
 pub use token::*;
 
 use crate::scope::Scope;
@@ -124,6 +126,16 @@ commands! {
     CreateApiKey needs ApiKeysCreate about |_| None;
     /// (13) End an API key.
     RevokeApiKey needs ApiKeysRevoke about |c| Some(c.credential.subject());
+    /// (15) Believe what an issuer's tokens say.
+    TrustIssuer needs IssuersWrite about |_| None;
+    /// (15) Change what is known of an issuer, or believe it no longer until further notice.
+    UpdateIssuer needs IssuersWrite about |c| Some(c.issuer.subject());
+    /// (15) Believe an issuer no longer, for good.
+    RemoveIssuer needs IssuersWrite about |c| Some(c.issuer.subject());
+    /// (15) Let whoever an issuer vouches for in as an agent.
+    AddIssuerRule needs CredentialsWrite about |_| None;
+    /// (15) Let nobody in by a rule any more.
+    RemoveIssuerRule needs CredentialsWrite about |c| Some(c.rule.subject());
     /// (20) A new token; opens its mission when there is none of that name.
     IssueToken needs TokensIssue about |_| None;
     /// (24) Mark a token used.

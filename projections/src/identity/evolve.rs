@@ -16,6 +16,8 @@ use super::state::{
 };
 use crate::rows::{RowsError, RowsMut};
 
+mod issuer;
+
 /// Brings the identity view forward by one event.
 ///
 /// # Errors
@@ -165,6 +167,11 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             CHALLENGES.update(rows, answered.challenge, "a challenge", |it| it.answered = Some(answered.passed))?;
             Ok(())
         }
+        Body::IssuerTrusted(it) => issuer::trusted(rows, event, it),
+        Body::IssuerUpdated(it) => issuer::updated(rows, event, it),
+        Body::IssuerRemoved(it) => issuer::removed(rows, event, it),
+        Body::IssuerRuleAdded(it) => issuer::rule_added(rows, event, it),
+        Body::IssuerRuleRemoved(it) => issuer::rule_removed(rows, event, it),
         // Facts of the log alone: the journal finds them, no row changes.
         Body::TailLost(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),
         // Other domains' events.

@@ -17,6 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
 
+mod issuer;
+
+pub use issuer::*;
+
 /// The ledger, under `()`.
 pub const LEDGER: Table<Ledger> = Table::new(1);
 /// Public keys of a tenant, or of the ledger itself under [`TenantId::LEDGER`], in the order in which they came.

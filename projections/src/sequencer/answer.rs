@@ -9,7 +9,9 @@ use crate::command::Command;
 use crate::decision::State;
 use crate::execution::state::{AuditChain, MISSIONS, audit_chain};
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
-use crate::identity::state::{AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, KEYS, ORGANISATIONS, TENANTS};
+use crate::identity::state::{
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
+};
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
 use crate::rows::{Rows, RowsError};
 use crate::token::state::TOKENS;
@@ -87,6 +89,17 @@ pub(super) fn output(
             Output::ApiKey { credential: row!(CREDENTIALS, identity, created.credential)?, secret: shown }
         }
         Command::RevokeApiKey(it) => Output::Credential(row!(CREDENTIALS, identity, it.credential)?),
+        Command::TrustIssuer(_) => {
+            let (_, trusted) = fact!(events, IssuerTrusted)?;
+            Output::Issuer(Box::new(row!(ISSUERS, identity, trusted.issuer)?))
+        }
+        Command::UpdateIssuer(it) => Output::Issuer(Box::new(row!(ISSUERS, identity, it.issuer)?)),
+        Command::RemoveIssuer(it) => Output::Issuer(Box::new(row!(ISSUERS, identity, it.issuer)?)),
+        Command::AddIssuerRule(_) => {
+            let (_, added) = fact!(events, IssuerRuleAdded)?;
+            Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, added.rule)?))
+        }
+        Command::RemoveIssuerRule(it) => Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, it.rule)?)),
         Command::NoteAuthentication(_) => Output::Done,
         Command::RotateSigningKey(_) => {
             let (_, added) = fact!(events, SigningKeyAdded)?;

@@ -9,6 +9,7 @@ mod credentials;
 mod events;
 mod histories;
 mod identity;
+mod issuers;
 mod lane;
 mod missions;
 mod subsets;

@@ -179,9 +179,10 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
     match rejection {
         Rejection::Invalid { .. } | Rejection::ScopeUnknown { .. } => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
         Rejection::NotFound { thing } => (Status::NOT_FOUND, not_found_code(thing)),
-        Rejection::ScopeMissing { .. } | Rejection::NotRoot | Rejection::TenantSuspended => {
-            (Status::FORBIDDEN, "FORBIDDEN")
-        }
+        Rejection::ScopeMissing { .. }
+        | Rejection::NotRoot
+        | Rejection::NotOwner { .. }
+        | Rejection::TenantSuspended => (Status::FORBIDDEN, "FORBIDDEN"),
         Rejection::ScopeNotHeld { .. } => (Status::BAD_REQUEST, "INVALID_SCOPES"),
         Rejection::AgentNotUsable { .. } => (Status::FORBIDDEN, "AGENT_NOT_ACTIVE"),
         Rejection::HandleTaken { .. } => (Status::CONFLICT, "AGENT_ALREADY_EXISTS"),
@@ -189,6 +190,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::CredentialRevoked => (Status::CONFLICT, "CREDENTIAL_ALREADY_REVOKED"),
         Rejection::LimitReached { .. } => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
         Rejection::SlugTaken => (Status::CONFLICT, "ORG_ALREADY_EXISTS"),
+        Rejection::IssuerKnown => (Status::CONFLICT, "PARTNER_ALREADY_EXISTS"),
         Rejection::Conflict { .. } | Rejection::IdempotencyConflict { .. } => (Status::CONFLICT, "CONFLICT"),
         Rejection::OrganisationDeleted => (Status::NOT_FOUND, "ORG_NOT_FOUND"),
         Rejection::MissionEnded { .. }

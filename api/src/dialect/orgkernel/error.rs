@@ -108,6 +108,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
         | Rejection::NotRoot
+        | Rejection::NotOwner { .. }
         | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
         Rejection::AgentDecommissioned
         | Rejection::ChainClosed
@@ -125,6 +126,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::LimitReached { .. }
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }
+        | Rejection::IssuerKnown
         | Rejection::KeyInUse => StatusCode::CONFLICT,
     };
     let detail = match rejection {
@@ -154,6 +156,8 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::LimitReached { .. }
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }
+        | Rejection::IssuerKnown
+        | Rejection::NotOwner { .. }
         | Rejection::KeyInUse => rejection.to_string(),
     };
     (status, detail)

@@ -156,6 +156,8 @@ fn every_rejection_has_the_contracts_status() {
         (Rejection::OrganisationDeleted, 409),
         (Rejection::CredentialRevoked, 400),
         (Rejection::RootTenant, 400),
+        (Rejection::IssuerKnown, 409),
+        (Rejection::NotOwner { thing: "rule" }, 403),
         (Rejection::KeyInUse, 409),
     ];
     for (rejection, status) in statuses {

@@ -4,6 +4,7 @@
 
 mod execution;
 mod identity;
+mod issuer;
 mod token;
 
 use chancery_ledger::body::Kind;
@@ -26,6 +27,8 @@ pub use identity::{
     VerdictResult,
 };
 use identity::{agent, certificate, challenge, credential, organisation, tenant};
+pub use issuer::{IssuerResult, IssuerRuleResult};
+use issuer::{issuer, issuer_rule};
 use token::token;
 pub use token::{ScopeCheckResult, TokenResult};
 
@@ -107,6 +110,10 @@ results! {
     verdict: Box<VerdictResult>,
     /// A credential.
     credential: Box<CredentialResult>,
+    /// An issuer.
+    issuer: Box<IssuerResult>,
+    /// A rule of an issuer.
+    issuer_rule: Box<IssuerRuleResult>,
     /// A token.
     token: Box<TokenResult>,
     /// What a scope check found.
@@ -165,6 +172,8 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
             ..none
         },
         Output::Credential(row) => CommandResult { credential: Some(Box::new(credential(row))), ..none },
+        Output::Issuer(row) => CommandResult { issuer: Some(Box::new(issuer(*row))), ..none },
+        Output::IssuerRule(row) => CommandResult { issuer_rule: Some(Box::new(issuer_rule(*row))), ..none },
         Output::Token(row) => CommandResult { token: Some(Box::new(token(*row, opener)?)), ..none },
         Output::ScopeCheck { passed, violations } => {
             CommandResult { scope_check: Some(Box::new(ScopeCheckResult { passed, violations })), ..none }

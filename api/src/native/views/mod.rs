@@ -12,6 +12,7 @@ use crate::response::{self, Response};
 
 pub mod execution;
 pub mod identity;
+pub mod issuers;
 pub mod token;
 
 /// A page of a list.

@@ -232,6 +232,14 @@ pub fn command_lines() -> Vec<(&'static str, &'static str)> {
         ("RotateSigningKey", "{}"),
         ("DecommissionAgent", r#"{"agent":"$AGENT","cause":"revoked","by":"ops","reason":"gone"}"#),
         ("DeleteTenant", r#"{"tenant":"$TENANT","reason":"gone"}"#),
+        (
+            "TrustIssuer",
+            r#"{"name":"Partner","iss":"https://partner.example","jwks_uri":"https://partner.example/jwks","organisations":["org"],"expires":"2030-01-02T03:04:05Z"}"#,
+        ),
+        ("UpdateIssuer", r#"{"issuer":"$ISSUER","name":"Other","expires":null,"suspended":true}"#),
+        ("RemoveIssuer", r#"{"issuer":"$ISSUER"}"#),
+        ("AddIssuerRule", r#"{"provider":"github","repository":"acme/rocket","branch":"main","agent":"$AGENT"}"#),
+        ("RemoveIssuerRule", r#"{"rule":"$RULE"}"#),
     ]
 }
 

@@ -20,6 +20,8 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("token", "$TOKEN"),
     ("mission", "$MISSION"),
     ("chain", "$CHAIN"),
+    ("issuer", "$ISSUER"),
+    ("rule", "$RULE"),
     ("view", "execution"),
 ];
 

@@ -3,5 +3,6 @@
 pub mod agent;
 pub mod challenge;
 pub mod credential;
+pub mod issuer;
 pub mod ledger;
 pub mod tenant;

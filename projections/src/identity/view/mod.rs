@@ -2,10 +2,12 @@
 
 mod agents;
 mod credentials;
+mod issuers;
 mod tenants;
 
 pub use agents::*;
 pub use credentials::*;
+pub use issuers::*;
 pub use tenants::*;
 
 use tenants::fingerprint;
