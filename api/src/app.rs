@@ -24,6 +24,7 @@ use crate::auth::known::KnownSecrets;
 use crate::auth::refusals::{Attempt, Refusals};
 use crate::auth::{self, Holder, Mount, Principal, Refused};
 use crate::config::Config;
+use crate::dialect::agentidp::compliance;
 use crate::egress::Egress;
 use crate::limits::{STREAMS_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
@@ -40,6 +41,7 @@ pub struct App {
     streams: Arc<Semaphore>,
     long_readings: Arc<Semaphore>,
     verifications: Semaphore,
+    compliance: compliance::Kept,
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
     egress: Egress,
@@ -76,6 +78,7 @@ impl App {
             streams,
             long_readings: Arc::new(Semaphore::new(1)),
             verifications: Semaphore::new(VERIFICATIONS_MAX),
+            compliance: compliance::Kept::default(),
             stopping,
             secrets,
             egress,
@@ -141,6 +144,18 @@ impl App {
     #[must_use]
     pub const fn verifications(&self) -> &Semaphore {
         &self.verifications
+    }
+
+    /// What was found of controls lately.
+    #[must_use]
+    pub const fn compliance(&self) -> &compliance::Kept {
+        &self.compliance
+    }
+
+    /// The keys of encrypted fields, and what they are wrapped under.
+    #[must_use]
+    pub fn keystore(&self) -> &Keystore {
+        &self.secrets
     }
 
     /// Turns true when the daemon is told to stop.

@@ -6,4 +6,5 @@
 #[allow(dead_code, reason = "the other tests of the daemon use the rest")]
 mod support;
 
+mod account;
 mod audit;

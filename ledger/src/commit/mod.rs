@@ -22,7 +22,7 @@ use crate::store::{AppendTimes, Group, LogStore, Record, StoreError};
 use crate::tree::seal::{Checkpoint, Seal, SealError};
 use crate::tree::{Frontier, leaf_hash};
 
-pub use open::OpenError;
+pub use open::{OpenError, verify_newest};
 
 /// Most events in one commit: bounds memory and the time one flush covers.
 pub const GROUP_EVENTS_MAX: usize = 4096;

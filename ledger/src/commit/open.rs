@@ -114,8 +114,26 @@ fn compare(store: &dyn LogStore, origin: &str, last: &LastCheckpoint) -> Result<
     if same && seal.checkpoint().origin == origin { Ok(signed) } else { Err(OpenError::Diverged { size: signed }) }
 }
 
-/// Verifies the events from a size on, against the nodes before it and the tree's right edge after them, and gives the
-/// hash of the last.
+/// Verifies the newest events of a log that others may append to meanwhile: their bodies, links and nodes, and that they
+/// come to the root that the last seal signs, by one of these keys. Gives how many they are.
+///
+/// # Errors
+/// [`OpenError`] says what is damaged, or that the log cannot be read.
+pub fn verify_newest(store: &dyn LogStore, events: u64, keys: &[PublicKey]) -> Result<u64, OpenError> {
+    let (size, bytes) = store.last_seal()?.ok_or(StoreError::Empty)?;
+    let seal = Seal::parse(&bytes)?;
+    let frontier = Frontier::resume(size, &StoreNodes(store))?;
+    let is_signed = keys.iter().any(|key| seal.verify(key).is_ok());
+    if !is_signed || seal.checkpoint().size != size || seal.checkpoint().root != frontier.root() {
+        return Err(OpenError::Tampered);
+    }
+    let from = TreeSize(size.0.saturating_sub(events));
+    verify_tail(store, from, &frontier)?;
+    Ok(size.0 - from.0)
+}
+
+/// Verifies the events from a size on, up to the tree's right edge, against the nodes before it
+/// and that edge after them, and gives the hash of the last.
 fn verify_tail(store: &dyn LogStore, from: TreeSize, edge: &Frontier) -> Result<Hash, OpenError> {
     let mut frontier = Frontier::resume(from, &StoreNodes(store))?;
     let mut head = match from.last() {
@@ -123,6 +141,9 @@ fn verify_tail(store: &dyn LogStore, from: TreeSize, edge: &Frontier) -> Result<
         Some(before) => link::header_hash(&record(store, before)?.header),
     };
     for item in store.records(from.next()) {
+        if frontier.size() == edge.size() {
+            break;
+        }
         let (seq, record) = item?;
         let damaged = |why: &str| Err(OpenError::Damaged { seq, why: why.to_owned() });
         let envelope = match Envelope::parse(&record.header) {

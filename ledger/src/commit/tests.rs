@@ -144,6 +144,23 @@ fn all_that_came_after_the_last_checkpoint_is_verified() {
 }
 
 #[test]
+fn the_newest_events_are_verified_alone_and_under_a_key_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    log(dir.path(), 300, true);
+    let newest = |events, keys: &[PublicKey]| {
+        let (log, ..) = parts(dir.path());
+        verify_newest(&*log, events, keys)
+    };
+    let key = parts(dir.path()).1.find_by(|_| true).unwrap().public();
+    let other = SigningKey::from_seed([7; 32].into()).public();
+    assert_eq!((newest(10, &[key]).unwrap(), newest(1_000, &[other, key]).unwrap()), (10, 301));
+    assert!(matches!(newest(10, &[other]), Err(OpenError::Tampered)));
+    damage(dir.path(), 280, -3);
+    assert!(matches!(newest(300, &[key]), Err(OpenError::Damaged { seq: Seq(280), .. })));
+    assert_eq!(newest(10, &[key]).unwrap(), 10, "which is not among the newest ten");
+}
+
+#[test]
 fn a_log_behind_its_last_checkpoint_is_not_continued() {
     let dir = tempfile::tempdir().unwrap();
     log(dir.path(), 3, true);

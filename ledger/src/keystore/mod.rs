@@ -287,6 +287,16 @@ impl Keystore {
         Ok(())
     }
 
+    /// Whether what lies here is wrapped under the wrapping key, read from storage anew.
+    ///
+    /// # Errors
+    /// [`KeystoreError::WrappingKeyWrong`] when it is not; [`KeystoreError::Storage`].
+    pub fn check_wrapping(&self) -> Result<(), KeystoreError> {
+        let wrong = || KeystoreError::WrappingKeyWrong { path: WRAPPING_KEY.into() };
+        let stored = self.shelf.get(&CHECK)?.ok_or_else(wrong)?;
+        unwrap(&self.wrapping, &CHECK, &stored).map(drop).ok_or_else(wrong)
+    }
+
     /// Destroys a secret, durably; `false` when there was none.
     ///
     /// # Errors

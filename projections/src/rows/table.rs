@@ -223,7 +223,7 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub(super) fn visit(
+    pub(crate) fn visit(
         &self, rows: &dyn Scan, prefix: impl Key, from: Option<&[u8]>, order: Order,
         visit: &mut dyn FnMut(&[u8], V) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {

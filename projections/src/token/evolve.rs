@@ -8,6 +8,7 @@ use super::state::{
     CHILDREN, LIVE_IN_MISSION, Revocation, TOKENS, TOKENS_BY_AGENT, TOKENS_BY_MISSION, TOKENS_BY_TENANT, Token,
     profile_code,
 };
+use super::usage;
 use crate::rows::{RowsError, RowsMut};
 
 /// Brings the token view forward by one event.
@@ -27,6 +28,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             })?;
             leave_live(rows, &token)
         }
+        Body::AgentRegistered(it) => usage::agent_registered(rows, it.agent, it.organisation),
         // Facts of the log alone: the journal finds them, no row changes.
         Body::TokenRefused(_) | Body::ScopeChecked(_) => Ok(()),
         // Other domains' events. That an agent or a mission ended kills tokens by their state, without a row here.
@@ -42,7 +44,6 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::OrganisationCreated(_)
         | Body::MemberInvited(_)
         | Body::MemberJoined(_)
-        | Body::AgentRegistered(_)
         | Body::AgentUpdated(_)
         | Body::AgentSuspended(_)
         | Body::AgentResumed(_)
@@ -94,7 +95,8 @@ fn token_issued(rows: &mut dyn RowsMut, event: &Event, it: &TokenIssued) -> Resu
     if let Some(mission) = it.mission {
         LIVE_IN_MISSION.enter(rows, (mission, code), ordinal, ordinal, it.expires)?;
     }
-    TOKENS.put(rows, it.token, &token(event, it, ordinal))
+    TOKENS.put(rows, it.token, &token(event, it, ordinal))?;
+    usage::token_issued(rows, event, it)
 }
 
 /// The row that issuing makes, at its place in its mission's list.

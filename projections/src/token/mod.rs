@@ -4,4 +4,5 @@ pub mod decide;
 pub mod evolve;
 pub mod scope;
 pub mod state;
+pub mod usage;
 pub mod view;

@@ -1,4 +1,4 @@
-//! What the token view knows: rows, and the tables they stand in.
+//! What the token view knows: rows, and the tables they stand in. Those of counts are in [`super::usage`].
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::field::Signature;

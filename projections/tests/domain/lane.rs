@@ -104,7 +104,7 @@ fn token_id(n: u64) -> TokenId {
     TokenId(uuid_v7(n, [7; 10]))
 }
 
-fn access(agent: AgentId, n: u64, profile: Profile) -> TokenIssued {
+pub fn access(agent: AgentId, n: u64, profile: Profile) -> TokenIssued {
     TokenIssued {
         token: token_id(n),
         profile,

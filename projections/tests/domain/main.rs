@@ -15,5 +15,6 @@ mod missions;
 mod subsets;
 mod tenants;
 mod tokens;
+mod usage;
 mod views;
 mod world;

@@ -7,8 +7,11 @@
 //! - Oddities: OAuth 2.0 has an error shape of its own, at the token routes alone; what a token does not cover is 403
 //!   before anything about the request is looked at; a decommissioned agent stays readable.
 
+mod account;
+mod analytics;
 mod audit;
 mod call;
+pub mod compliance;
 pub mod error;
 pub mod fields;
 pub mod wire;
@@ -65,6 +68,24 @@ pub const ROUTES: &[Route] = &[
     }),
     get("/api/v1/audit/verify", AUDIT, Native::Query("audit_verdict", Scope::AuditVerify), |call| {
         Box::pin(audit::verify(call))
+    }),
+    get("/api/v1/analytics/tokens", Access::Bearer, Native::Query("usage_by_day", Scope::TokensList), |call| {
+        Box::pin(analytics::tokens(call))
+    }),
+    get(
+        "/api/v1/analytics/agents/activity",
+        Access::Bearer,
+        Native::Query("usage_by_hour", Scope::TokensList),
+        |call| Box::pin(analytics::activity(call)),
+    ),
+    get("/api/v1/analytics/agents", Access::Bearer, Native::Query("usage_by_agent", Scope::TokensList), |call| {
+        Box::pin(analytics::agents(call))
+    }),
+    get("/api/v1/compliance/controls", Access::Open, Native::Public("controls"), |call| {
+        Box::pin(compliance::controls(call))
+    }),
+    get("/api/v1/compliance/report", Access::Bearer, Native::Query("compliance_report", Scope::AuditVerify), |call| {
+        Box::pin(compliance::report(call))
     }),
 ];
 

@@ -177,6 +177,12 @@ impl<'a> List<'a> {
         Self { rows, tenant, agent }
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// How many marks it has.
     ///
     /// # Errors

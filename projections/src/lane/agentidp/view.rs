@@ -1,5 +1,7 @@
 //! What readers ask of the audit log: a page of a selection, one entry, whether the chain is whole.
 
+use std::ops::Range;
+
 use chancery_ledger::actor::Actor;
 use chancery_ledger::body::Body;
 use chancery_ledger::body::identity::AgentPersonal;
@@ -302,7 +304,24 @@ pub fn verify(
     reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, from: Option<Micros>, to: Option<Micros>,
 ) -> Result<Verdict, AuditError> {
     let list = List::new(reading.execution, tenant, None);
-    let places = list.within(from, to)?;
+    verify_places(reading, log, &list, list.within(from, to)?)
+}
+
+/// Verifies the entries of a tenant's newest events, at most so many, as [`verify`] does.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_newest(
+    reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, events: u64,
+) -> Result<Verdict, AuditError> {
+    let list = List::new(reading.execution, tenant, None);
+    let end = list.marks()? + 1;
+    verify_places(reading, log, &list, end.saturating_sub(events).max(1)..end)
+}
+
+fn verify_places(
+    reading: &Reading<'_>, log: &dyn LogStore, list: &List<'_>, places: Range<u64>,
+) -> Result<Verdict, AuditError> {
     let (mut counts, mut head) = match places.start {
         0 | 1 => (Counts::default(), None),
         start => list.mark(start - 1).map(|mark| (mark.counts, mark.head))?,
@@ -311,7 +330,7 @@ pub fn verify(
     let mut reader = LinkedReader { log, records: None, last: None };
     for place in places {
         let mark = list.mark(place)?;
-        let computed = computed(reading, &mut reader, tenant, &mark, (&mut counts, &mut head))?;
+        let computed = computed(reading, &mut reader, list.tenant(), &mark, (&mut counts, &mut head))?;
         match computed {
             Ok(entries) => {
                 verdict.checked += entries;

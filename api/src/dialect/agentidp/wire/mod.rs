@@ -1,6 +1,8 @@
 //! The vendor's JSON: shapes, and how native things become them. One file per resource.
 
+pub mod analytics;
 pub mod audit;
+pub mod compliance;
 
 use chancery_ledger::time::Micros;
 use chancery_projections::view::{NumberedPage, PageNumber};

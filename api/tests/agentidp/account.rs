@@ -1,0 +1,70 @@
+//! Analytics and compliance: contracts/agentidp.md rows 21 to 23, 27 and 28.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Home};
+
+const API: &str = "/agentidp/api/v1";
+
+fn get(client: &Client, path: &str) -> Value {
+    client.get(&format!("{API}{path}")).ok()
+}
+
+#[test]
+fn analytics_are_of_the_callers_organisation_with_every_day_in_them() {
+    let home = Home::new();
+    let daemon = home.start();
+    let tokens = get(&daemon, "/analytics/tokens?days=3");
+    assert_eq!((&tokens["tenantId"], &tokens["organizationId"]), (&json!("org_system"), &json!("org_system")));
+    let days = tokens["data"].as_array().unwrap();
+    assert_eq!((days.len(), &tokens["days"]), (3, &json!(3)));
+    assert!(days.is_sorted_by_key(|day| day["date"].as_str().unwrap()));
+    assert!(days[2]["date"].as_str().unwrap().len() == 10 && days[2]["count"].is_u64());
+    assert_eq!(get(&daemon, "/analytics/tokens")["data"].as_array().unwrap().len(), 30);
+    for days in ["0", "91", "x"] {
+        let answer = daemon.get(&format!("{API}/analytics/tokens?days={days}"));
+        assert_eq!((answer.status, &answer.json()["details"]["field"]), (400, &json!("days")));
+    }
+    let agents = get(&daemon, "/analytics/agents");
+    assert_eq!((agents["month"].as_str().unwrap().len(), agents["data"].is_array()), (7, true));
+    assert!(get(&daemon, "/analytics/agents/activity")["data"].is_array());
+    assert_eq!(daemon.with_key("nobody").get(&format!("{API}/analytics/tokens")).status, 401);
+}
+
+#[test]
+fn controls_are_looked_at_and_told_to_everybody() {
+    let home = Home::new();
+    let daemon = home.start();
+    let answer = daemon.with_key("nobody").get(&format!("{API}/compliance/controls"));
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=60"));
+    let controls = answer.ok()["controls"].clone();
+    let status = |id: &str| {
+        let found = controls.as_array().unwrap().iter().find(|control| control["id"] == id).unwrap();
+        assert!(found["name"].is_string() && found["lastChecked"].as_str().unwrap().ends_with('Z'));
+        found["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(["CC6.1", "CC7.2", "CC9.2"].map(status), ["pass", "pass", "pass"]);
+    assert_eq!(status("CC6.7"), "warn", "no TLS, on this machine alone");
+    // Asked again within a minute, it is the same answer, with the same times.
+    assert_eq!(get(&daemon, "/compliance/controls")["controls"], controls);
+}
+
+#[test]
+fn a_report_is_kept_for_five_minutes_and_one_for_each_tenant() {
+    let home = Home::new();
+    let daemon = home.start();
+    let path = format!("{API}/compliance/report");
+    let (first, again) = (daemon.get(&path), daemon.get(&path));
+    assert_eq!((first.header("x-cache"), again.header("x-cache")), (Some("MISS"), Some("HIT")));
+    assert_eq!(first.text, again.text);
+    let report = first.ok();
+    assert_eq!((&report["tenant_id"], &report["overall_status"]), (&json!("org_system"), &json!("warn")));
+    assert!(report["generated_at"].is_string() && report["agntcy_schema_version"].is_string());
+    for section in report["sections"].as_array().unwrap() {
+        assert!(section["name"].is_string() && section["details"].is_string());
+        assert!(["pass", "warn"].contains(&section["status"].as_str().unwrap()), "{section}");
+    }
+    let (_, other) = daemon.new_tenant("other");
+    let (_, other) = other.new_key(&["agents:list"], &["agentidp"]);
+    assert_eq!(other.get(&path).header("x-cache"), Some("MISS"), "nobody else's");
+}
