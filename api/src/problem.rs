@@ -382,9 +382,12 @@ fn object<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
 #[must_use]
 pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
     match rejection {
-        Rejection::Invalid { .. } | Rejection::ScopeUnknown { .. } | Rejection::IdempotencyConflict { .. } => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Rejection::Invalid { .. }
+        | Rejection::ScopeUnknown { .. }
+        | Rejection::IdempotencyConflict { .. }
+        | Rejection::TargetForbidden { .. }
+        | Rejection::EventUnknown { .. }
+        | Rejection::CodeWrong => StatusCode::UNPROCESSABLE_ENTITY,
         Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
@@ -407,7 +410,9 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::RootTenant
         | Rejection::LimitReached { .. }
         | Rejection::IssuerKnown
-        | Rejection::KeyInUse => StatusCode::CONFLICT,
+        | Rejection::KeyInUse
+        | Rejection::Unverified
+        | Rejection::DestinationInUse => StatusCode::CONFLICT,
     }
 }
 
@@ -426,6 +431,8 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         Rejection::LimitReached { limit, max } => object([("limit", (*limit).into()), ("max", (*max).into())]),
         Rejection::HandleTaken { namespace } => object([("namespace", namespace.clone().into())]),
         Rejection::AgentNotUsable { why } => object([("why", (*why).into())]),
+        Rejection::TargetForbidden { why } => object([("why", why.clone().into())]),
+        Rejection::EventUnknown { event } => object([("event", event.clone().into())]),
         Rejection::MissionEnded { state } => object([("state", (*state).into())]),
         Rejection::TenantSuspended
         | Rejection::NotRoot
@@ -440,6 +447,9 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
         | Rejection::IssuerKnown
-        | Rejection::KeyInUse => Map::new(),
+        | Rejection::KeyInUse
+        | Rejection::Unverified
+        | Rejection::CodeWrong
+        | Rejection::DestinationInUse => Map::new(),
     }
 }

@@ -392,6 +392,7 @@ fn sample(kind: Kind) -> Body {
             subscription: subscription(),
             name: Some("ops".into()),
             destinations: vec![destination(), id(26)],
+            own: true,
             kinds: texts(&["agent.created", "token.revoked"]),
             rendering: "agentidp".into(),
             severity: Some("high".into()),

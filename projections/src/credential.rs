@@ -31,6 +31,33 @@ pub fn new_api_key(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextEr
     Ok(text)
 }
 
+/// What every secret that is made for signing posts starts with.
+pub const WEBHOOK_SECRET_PREFIX: &str = "whsec_";
+
+/// Draws a new secret to sign posts with: `whsec_` and 64 hexadecimal digits.
+///
+/// # Errors
+/// [`ContextError::Random`].
+pub fn new_webhook_secret(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    let bytes = ctx.secret()?;
+    let mut digits = Zeroizing::new([0; 64]);
+    let mut text = Zeroizing::new(String::with_capacity(WEBHOOK_SECRET_PREFIX.len() + digits.len()));
+    text.push_str(WEBHOOK_SECRET_PREFIX);
+    if hex::encode_to_slice(*bytes, &mut *digits).is_ok() {
+        text.extend(digits.iter().map(|digit| char::from(*digit)));
+    }
+    Ok(text)
+}
+
+/// Draws a code that proves who names it to have read it: 26 characters, 130 bits.
+///
+/// # Errors
+/// [`ContextError::Random`].
+pub fn new_code(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    let bytes = Zeroizing::new(ctx.random::<26>()?);
+    Ok(Zeroizing::new(bytes.iter().map(|byte| ALPHABET[usize::from(byte % 32)] as char).collect()))
+}
+
 /// What the log keeps of a secret, and by which it is looked up.
 #[must_use]
 pub fn secret_hash(secret: &str) -> Hash {

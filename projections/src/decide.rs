@@ -6,6 +6,7 @@ use chancery_ledger::ids::{Seq, TenantId, ThingKind};
 use crate::command::Command;
 use crate::context::Context;
 use crate::decision::{Decision, State, Stop};
+use crate::execution::delivery::decide as delivery;
 use crate::rows::RowsError;
 use crate::{execution, identity, token};
 
@@ -47,6 +48,15 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::OpenAuditChain(command) => execution::decide::audit::open(state, command, c),
         Command::AppendAuditEntry(command) => execution::decide::audit::append(state, command, c),
         Command::CloseAuditChain(command) => execution::decide::audit::close(state, command, c),
+        Command::AddDestination(command) => delivery::add_destination(state, command, c),
+        Command::VerifyDestination(command) => delivery::verify(state, command, c),
+        Command::RotateDestinationSecret(command) => delivery::rotate_secret(state, command, c),
+        Command::RemoveDestination(command) => delivery::remove_destination(state, command, c),
+        Command::Subscribe(command) => delivery::subscribe(state, command, c),
+        Command::ChangeSubscription(command) => delivery::change(state, command, c),
+        Command::EndSubscription(command) => delivery::end(state, command, c),
+        Command::Redeliver(command) => delivery::redeliver(state, command, c),
+        Command::RecordDeliveries(command) => delivery::record(state, command, c),
     }?;
     Ok(Decision { events: decided.events, answer: decided.answer, keys: ctx.into_new_secrets() })
 }
@@ -58,9 +68,11 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
 /// [`RowsError`] when views cannot be read.
 pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Result<Option<Seq>, RowsError> {
     use chancery_ledger::ids::{
-        AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, TokenId,
+        AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, IssuerId, IssuerRuleId, MissionId,
+        SubscriptionId, TokenId,
     };
 
+    use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
     use crate::execution::state::{MISSIONS, audit_chain};
     use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, TENANTS};
     use crate::token::state::TOKENS;
@@ -93,6 +105,12 @@ pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Res
         }
         ThingKind::AuditChain => {
             audit_chain(execution, AuditChainId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Destination => {
+            DESTINATIONS.get_versioned(execution, DestinationId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Subscription => {
+            SUBSCRIPTIONS.get_versioned(execution, SubscriptionId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
         }
         _ => None,
     })

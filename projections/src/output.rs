@@ -4,6 +4,7 @@ use chancery_ledger::body::execution::AuditEntryAppended;
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
+use crate::execution::delivery::state::{Destination, Subscription};
 use crate::execution::state::{AuditChain, Mission};
 use crate::identity::state::{
     Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Organisation, PublicKeyRow, Tenant,
@@ -70,6 +71,20 @@ pub enum Output {
     AuditChainClosed(AuditChain),
     /// A key, put in place.
     SigningKey(PublicKeyRow),
+    /// A destination.
+    Destination {
+        /// The destination.
+        destination: Box<Destination>,
+        /// Its secret, if one was made.
+        secret: ShownOnce,
+    },
+    /// A subscription.
+    Subscription {
+        /// The subscription.
+        subscription: Box<Subscription>,
+        /// The secret of its own destination, if one was made.
+        secret: ShownOnce,
+    },
 }
 
 /// A registered agent with what came with it.

@@ -125,6 +125,27 @@ pub enum Rejection {
     /// The new key is the one in use.
     #[error("the key is in use already")]
     KeyInUse,
+    /// The address may not be called.
+    #[error("the address may not be called: {why}")]
+    TargetForbidden {
+        /// Why not.
+        why: String,
+    },
+    /// The rendering has no such event.
+    #[error("there is no event `{event}` to subscribe to")]
+    EventUnknown {
+        /// The first unknown one.
+        event: String,
+    },
+    /// Nobody has named the code that was sent to the destination.
+    #[error("the destination is not verified; have a code sent there, and name it")]
+    Unverified,
+    /// It is not the code that was sent.
+    #[error("it is not the code that was sent to the destination")]
+    CodeWrong,
+    /// A subscription uses the destination.
+    #[error("a subscription uses the destination; change or end that first")]
+    DestinationInUse,
 }
 
 impl Rejection {
@@ -158,6 +179,11 @@ impl Rejection {
             Self::IssuerKnown => "issuer_known",
             Self::NotOwner { .. } => "not_owner",
             Self::KeyInUse => "key_in_use",
+            Self::TargetForbidden { .. } => "target_forbidden",
+            Self::EventUnknown { .. } => "event_unknown",
+            Self::Unverified => "unverified",
+            Self::CodeWrong => "code_wrong",
+            Self::DestinationInUse => "destination_in_use",
         }
     }
 }

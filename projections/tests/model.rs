@@ -11,19 +11,20 @@ use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::JsonText;
 use chancery_ledger::body::identity::ChallengePurpose;
 use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq, TenantId,
-    TokenId,
+    AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq,
+    SubscriptionId, TenantId, TokenId,
 };
 use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
 use chancery_ledger::verify::{Known, StoreItems, verify};
 use chancery_projections::command::{
     AddIssuerRule, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command, CompleteMission,
-    CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, IssueChallenge, IssueToken, MissionKey,
-    MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResumeAgent,
-    RevokeApiKey, RevokeMission, RevokeToken, RotateSigningKey, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent,
-    UpdateIssuer, UseToken,
+    CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, EndSubscription, IssueChallenge, IssueToken,
+    MissionKey, MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResumeAgent,
+    RevokeApiKey, RevokeMission, RevokeToken, RotateSigningKey, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer,
+    UpdateAgent, UpdateIssuer, UseToken,
 };
+use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
@@ -75,6 +76,8 @@ enum What {
     Append(u8),
     Close(u8),
     Rotate,
+    Subscribe,
+    Unsubscribe(u8),
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -109,6 +112,8 @@ fn what() -> impl Strategy<Value = What> {
         3 => n().prop_map(What::Append),
         1 => n().prop_map(What::Close),
         1 => Just(What::Rotate),
+        2 => Just(What::Subscribe),
+        1 => n().prop_map(What::Unsubscribe),
     ]
 }
 
@@ -135,6 +140,7 @@ struct Made {
     missions: Vec<MissionId>,
     tokens: Vec<TokenId>,
     chains: Vec<AuditChainId>,
+    subscriptions: Vec<SubscriptionId>,
 }
 
 fn pick<T>(from: &[T], n: u8) -> Option<&T> {
@@ -273,6 +279,17 @@ impl Made {
             }
             .into(),
             What::Close(n) => CloseAuditChain { chain: *pick(&self.chains, *n)? }.into(),
+            What::Subscribe => Subscribe {
+                name: None,
+                destinations: Vec::new(),
+                url: Some("https://hooks.example/".to_owned()),
+                secret: None,
+                events: vec!["AgentRegistered".to_owned(), "TokenIssued".to_owned(), "SubscriptionEnded".to_owned()],
+                rendering: "native".to_owned(),
+                active: true,
+            }
+            .into(),
+            What::Unsubscribe(n) => EndSubscription { subscription: *pick(&self.subscriptions, *n)? }.into(),
             What::Rotate => RotateSigningKey { public: *world.engine.new_sealing_key().unwrap().as_bytes() }.into(),
         })
     }
@@ -296,7 +313,9 @@ impl Made {
             | Output::ScopeCheck { .. }
             | Output::AuditEntry { .. }
             | Output::AuditChainClosed(_)
-            | Output::SigningKey(_) => {}
+            | Output::SigningKey(_)
+            | Output::Destination { .. } => {}
+            Output::Subscription { subscription: it, .. } => self.subscriptions.push(it.subscription),
         }
     }
 }
@@ -419,6 +438,12 @@ impl History {
             }
             Output::AuditEntry { entry: it } => {
                 assert_eq!(ENTRIES.get(&at(View::Execution), (it.chain, it.sequence)).unwrap().as_ref(), Some(it));
+            }
+            Output::Destination { destination: it, .. } => {
+                assert_eq!(DESTINATIONS.get(&at(View::Execution), it.destination).unwrap().as_ref(), Some(&**it));
+            }
+            Output::Subscription { subscription: it, .. } => {
+                assert_eq!(SUBSCRIPTIONS.get(&at(View::Execution), it.subscription).unwrap().as_ref(), Some(&**it));
             }
             Output::Done | Output::ChallengeAnswered(_) | Output::ScopeCheck { .. } => {}
         }

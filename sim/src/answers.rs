@@ -7,6 +7,7 @@ use chancery_ledger::keystore::Secrets;
 use chancery_ledger::time::Micros;
 use chancery_projections::command::{Command, Via};
 use chancery_projections::context::Random;
+use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
@@ -120,6 +121,12 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
             ENTRIES.get(execution, (it.chain, it.sequence)).map_err(wrong)?.as_ref() == Some(it)
         }
         Output::SigningKey(it) => KEYS.get(identity, it.key).map_err(wrong)?.as_ref() == Some(it),
+        Output::Destination { destination: it, .. } => {
+            DESTINATIONS.get(execution, it.destination).map_err(wrong)?.as_ref() == Some(&**it)
+        }
+        Output::Subscription { subscription: it, .. } => {
+            SUBSCRIPTIONS.get(execution, it.subscription).map_err(wrong)?.as_ref() == Some(&**it)
+        }
     };
     if is_so { Ok(()) } else { Err(format!("it shows what the views do not: {}", name(output))) }
 }
@@ -146,6 +153,8 @@ pub const fn name(output: &Output) -> &'static str {
         Output::AuditEntry { .. } => "an audit entry",
         Output::AuditChainClosed(_) => "a closed audit chain",
         Output::SigningKey(_) => "a signing key",
+        Output::Destination { .. } => "a destination",
+        Output::Subscription { .. } => "a subscription",
     }
 }
 

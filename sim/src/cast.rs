@@ -4,23 +4,25 @@
 use std::collections::BTreeMap;
 
 use chancery_ledger::actor::{Actor, Method, Principal};
+use chancery_ledger::body::delivery::DeliveryOutcome;
 use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::{Decimal, JsonText};
 use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, SpendingLimit, Visibility};
 use chancery_ledger::body::token::Bound;
 use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq, TenantId,
-    ThingId, TokenId,
+    AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, IssuerId, IssuerRuleId, MissionId, OrganisationId,
+    Seq, SubscriptionId, TenantId, ThingId, TokenId,
 };
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
 use chancery_projections::command::{
-    AddIssuerRule, AgentProfile, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command,
-    CompleteMission, CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteTenant, HandleClaim,
-    IssueChallenge, IssueToken, KeyChoice, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain, OpenMission,
-    OrganisationRef, RegisterAgent, RemoveIssuer, RemoveIssuerRule, ResumeAgent, ResumeTenant, RevokeApiKey,
-    RevokeMission, RevokeToken, RotateSigningKey, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer,
-    UseToken, Via,
+    AddDestination, AddIssuerRule, AgentProfile, AnswerChallenge, AppendAuditEntry, Attempt, ChangeSubscription,
+    CheckScope, CloseAuditChain, Command, CompleteMission, CreateApiKey, CreateOrganisation, CreateTenant,
+    DecommissionAgent, DeleteTenant, EndSubscription, HandleClaim, IssueChallenge, IssueToken, KeyChoice, MissionKey,
+    MissionRef, NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef, RecordDeliveries, Redeliver,
+    RegisterAgent, RemoveDestination, RemoveIssuer, RemoveIssuerRule, ResumeAgent, ResumeTenant, RevokeApiKey,
+    RevokeMission, RevokeToken, RotateDestinationSecret, RotateSigningKey, Subscribe, SuspendAgent, SuspendTenant,
+    TrustIssuer, UpdateAgent, UpdateIssuer, UseToken, VerifyDestination, Via,
 };
 use chancery_projections::context::Caller;
 use chancery_projections::origin::Origin;
@@ -50,6 +52,8 @@ pub struct Cast {
     missions: Vec<(TenantId, MissionId)>,
     tokens: Vec<(TenantId, TokenId)>,
     chains: Vec<(TenantId, AuditChainId)>,
+    destinations: Vec<(TenantId, DestinationId)>,
+    subscriptions: Vec<(TenantId, SubscriptionId)>,
     /// The name that was asked for last.
     last_slug: String,
     /// What was sent under a key, and may be sent again.
@@ -97,6 +101,8 @@ impl Cast {
             missions: Vec::new(),
             tokens: Vec::new(),
             chains: Vec::new(),
+            destinations: Vec::new(),
+            subscriptions: Vec::new(),
             last_slug: String::new(),
             sent: Vec::new(),
         }
@@ -123,6 +129,8 @@ impl Cast {
             Output::Mission(it) => self.missions.push((tenant, it.mission)),
             Output::Token(it) => self.tokens.push((tenant, it.token)),
             Output::AuditChain(it) => self.chains.push((tenant, it.chain)),
+            Output::Destination { destination: it, .. } => self.destinations.push((tenant, it.destination)),
+            Output::Subscription { subscription: it, .. } => self.subscriptions.push((tenant, it.subscription)),
             Output::Done
             | Output::Tenant { .. }
             | Output::Agent(_)
@@ -147,8 +155,11 @@ impl Cast {
             return again;
         }
         let (tenant, caller) = self.caller();
-        let command =
-            if caller.actor.principal == Principal::System { self.noted() } else { self.command(tenant, now, new_key) };
+        let command = if caller.actor.principal == Principal::System {
+            self.noted(tenant, now)
+        } else {
+            self.command(tenant, now, new_key)
+        };
         let mut request = Request::new(tenant, caller, command);
         if self.dice.chance(150) {
             let exact = version(tenant, &request.command);
@@ -205,7 +216,16 @@ impl Cast {
         }
     }
 
-    fn noted(&mut self) -> Command {
+    /// What only the daemon notes.
+    fn noted(&mut self, tenant: TenantId, now: Micros) -> Command {
+        if self.dice.chance(400) {
+            let subscription = id!(self, subscriptions, tenant);
+            let outcome = if self.dice.chance(500) { DeliveryOutcome::Delivered } else { DeliveryOutcome::Failed };
+            let next = (outcome == DeliveryOutcome::Failed).then(|| now.plus_secs(5));
+            let event = Some(Seq(self.dice.below(200) as u64));
+            let attempt = Attempt { event, attempt: 1, outcome, status: None, ms: 3, at: now, next };
+            return RecordDeliveries { subscription, attempts: vec![attempt], excerpt: self.maybe("no") }.into();
+        }
         let credential = self.dice.pick(&self.credentials).map(|(_, id)| *id);
         let why = (*self.dice.pick(&["unknown", "revoked", "expired"]).unwrap_or(&"unknown")).to_owned();
         NoteAuthentication { mount: "native".to_owned(), credential, why, count: 1 + self.dice.below(9) as u32 }.into()
@@ -357,6 +377,44 @@ impl Cast {
         }
     }
 
+    /// Something about destinations and subscriptions; nothing is sent to them here.
+    fn delivery(&mut self, tenant: TenantId) -> Command {
+        let destination = id!(self, destinations, tenant);
+        let subscription = id!(self, subscriptions, tenant);
+        let url = format!("https://hooks.example/{}", self.dice.below(5));
+        let events = vec!["AgentRegistered".to_owned(), "MissionOpened".to_owned()];
+        match self.dice.below(9) {
+            0 => AddDestination { url, secret: self.maybe("s"), confirm: self.dice.chance(300) }.into(),
+            1 => VerifyDestination { destination, code: self.text("code") }.into(),
+            2 => RotateDestinationSecret { destination, secret: None }.into(),
+            3 => RemoveDestination { destination }.into(),
+            4 | 5 => {
+                let own = self.dice.chance(600);
+                Subscribe {
+                    name: self.maybe("hook"),
+                    destinations: if own { Vec::new() } else { vec![destination] },
+                    url: own.then_some(url),
+                    secret: None,
+                    events,
+                    rendering: "native".to_owned(),
+                    active: self.dice.chance(800),
+                }
+                .into()
+            }
+            6 => ChangeSubscription {
+                subscription,
+                name: None,
+                destinations: None,
+                url: self.dice.chance(400).then_some(url),
+                events: None,
+                active: Some(self.dice.chance(500)),
+            }
+            .into(),
+            7 => EndSubscription { subscription }.into(),
+            _ => Redeliver { subscription, event: Seq(self.dice.below(200) as u64) }.into(),
+        }
+    }
+
     #[allow(clippy::too_many_lines, reason = "one arm for each command; apart they would be harder to compare")]
     fn command(&mut self, tenant: TenantId, now: Micros, new_key: impl FnOnce(&mut Dice) -> PublicKey) -> Command {
         match self.dice.below(104) {
@@ -486,11 +544,12 @@ impl Cast {
                 }
                 .into()
             }
-            95..97 => {
+            95 => {
                 let chain = id!(self, chains, tenant);
                 CloseAuditChain { chain }.into()
             }
-            97 => self.noted(),
+            96 => self.delivery(tenant),
+            97 => self.noted(tenant, now),
             100.. => self.foreign(tenant, now),
             _ => RotateSigningKey { public: *new_key(&mut self.dice).as_bytes() }.into(),
         }

@@ -427,7 +427,7 @@ KINDS = """
 500 | DestinationAdded | destination id, channel enum(webhook, email, sms), address_hash h32, address enc, secret enc, code enc?, verified bool
 501, 503 | DestinationVerified, DestinationRemoved | destination id
 502 | DestinationSecretRotated | destination id, secret enc
-510 | SubscriptionCreated | subscription id, name str?, destinations [id], kinds [str], rendering str, severity str?, disabled bool
+510 | SubscriptionCreated | subscription id, name str?, destinations [id], own bool, kinds [str], rendering str, severity str?, disabled bool
 511 | SubscriptionChanged | subscription id, changes {str: json}
 512 | SubscriptionEnded | subscription id
 520 | DeliveriesRecorded | subscription id, items [event u64?, attempt u8, outcome enum(delivered, failed, dead_letter, requested), status u16?, ms u32, at t, next t?], excerpt enc?

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use chancery_projections::command::{Command, KeyChoice, RegisterAgent};
+use chancery_projections::command::{
+    AddDestination, Command, KeyChoice, RegisterAgent, RotateDestinationSecret, Subscribe,
+};
 use chancery_projections::scope::Scope;
 use chancery_projections::sequencer::{Receipt, SubmitError};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -133,6 +135,9 @@ pub const fn shown_once(command: &Command) -> Option<&'static str> {
     match command {
         Command::RegisterAgent(RegisterAgent { key: KeyChoice::Make, .. }) => Some("private_key_pem"),
         Command::CreateTenant(_) | Command::CreateApiKey(_) => Some("api_key"),
+        Command::AddDestination(AddDestination { secret: None, .. })
+        | Command::RotateDestinationSecret(RotateDestinationSecret { secret: None, .. })
+        | Command::Subscribe(Subscribe { url: Some(_), secret: None, .. }) => Some("secret"),
         _ => None,
     }
 }
@@ -164,7 +169,7 @@ pub fn answer(
 pub fn schema(generator: &mut SchemaGenerator) -> Schema {
     let commands: Vec<Value> = Command::schemas(generator)
         .into_iter()
-        .filter(|(name, _)| *name != "NoteAuthentication")
+        .filter(|(name, _)| !matches!(*name, "NoteAuthentication" | "RecordDeliveries"))
         .map(|(name, params)| {
             json!({
                 "type": "object",

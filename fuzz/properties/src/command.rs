@@ -7,7 +7,7 @@ use chancery_api::native::command::{Parsed, parse};
 use chancery_api::problem::Problem;
 use chancery_ledger::body::identity::ChallengePurpose;
 use chancery_ledger::keys::SigningKey;
-use chancery_projections::command::{AddIssuerRule, Command, IssueChallenge, TrustIssuer};
+use chancery_projections::command::{AddDestination, AddIssuerRule, Command, IssueChallenge, Subscribe, TrustIssuer};
 use chancery_projections::decision::Answer;
 use chancery_projections::scope::Scope;
 use zeroize::Zeroizing;
@@ -17,8 +17,20 @@ use crate::words::Words;
 use crate::world::{self, World};
 
 /// Words that stand for things.
-pub const WORDS: &[&str] =
-    &["$AGENT", "$TOKEN", "$MISSION", "$CHAIN", "$CHALLENGE", "$CREDENTIAL", "$TENANT", "$KEY", "$ISSUER", "$RULE"];
+pub const WORDS: &[&str] = &[
+    "$AGENT",
+    "$TOKEN",
+    "$MISSION",
+    "$CHAIN",
+    "$CHALLENGE",
+    "$CREDENTIAL",
+    "$TENANT",
+    "$KEY",
+    "$ISSUER",
+    "$RULE",
+    "$DESTINATION",
+    "$SUBSCRIPTION",
+];
 /// Lines of one input that are decided; more add nothing but time.
 const LINES_MAX: usize = 16;
 
@@ -110,6 +122,20 @@ fn scene() -> (World, Words) {
     let rule = world.when(AddIssuerRule { provider, repository, branch: None, agent }).then_decided();
     words.mean("ISSUER", the!(&issuer, IssuerTrusted).issuer);
     words.mean("RULE", the!(&rule, IssuerRuleAdded).rule);
+    let to = |url: &str| AddDestination { url: url.to_owned(), secret: None, confirm: false };
+    let destination = world.when(to("https://hooks.example/")).then_decided();
+    let subscribe = Subscribe {
+        name: None,
+        destinations: Vec::new(),
+        url: Some("https://hooks.example/a".to_owned()),
+        secret: None,
+        events: vec!["agent.created".to_owned()],
+        rendering: "agentidp".to_owned(),
+        active: true,
+    };
+    let subscribed = world.when(subscribe).then_decided();
+    words.mean("DESTINATION", the!(&destination, DestinationAdded).destination);
+    words.mean("SUBSCRIPTION", the!(&subscribed, SubscriptionCreated).subscription);
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

@@ -76,6 +76,8 @@ pub struct SubscriptionCreated {
     pub name: Option<String>,
     /// Where to.
     pub destinations: Vec<DestinationId>,
+    /// Its destination is its own: it comes and goes with the subscription.
+    pub own: bool,
     /// Which events, in the words of the rendering.
     pub kinds: Vec<String>,
     /// In whose words and form: `native`, or a dialect's name.

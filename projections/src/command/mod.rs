@@ -5,6 +5,7 @@
 
 mod administration;
 mod agent;
+mod delivery;
 mod execution;
 mod issuer;
 mod token;
@@ -14,6 +15,7 @@ use serde::{Deserialize as _, Serialize};
 
 pub use administration::*;
 pub use agent::*;
+pub use delivery::*;
 pub use execution::*;
 pub use issuer::*;
 pub use token::*;
@@ -156,6 +158,24 @@ commands! {
     AppendAuditEntry needs AuditAppend about |c| Some(c.chain.subject());
     /// (56) Append the last entry to an audit chain.
     CloseAuditChain needs AuditAppend about |c| Some(c.chain.subject());
+    /// (80) A new address outside, to which events can be told.
+    AddDestination needs DeliveryWrite about |_| None;
+    /// (80) Name the code that was sent to a destination.
+    VerifyDestination needs DeliveryWrite about |c| Some(c.destination.subject());
+    /// (80) Sign what is sent to a destination with another secret, at once.
+    RotateDestinationSecret needs DeliveryWrite about |c| Some(c.destination.subject());
+    /// (80) Use a destination no more.
+    RemoveDestination needs DeliveryWrite about |c| Some(c.destination.subject());
+    /// (81) Have events told to the outside from now on.
+    Subscribe needs DeliveryWrite about |_| None;
+    /// (82) Change which events are told, where to, or whether they are.
+    ChangeSubscription needs DeliveryWrite about |c| Some(c.subscription.subject());
+    /// (82) Have no more events told.
+    EndSubscription needs DeliveryWrite about |c| Some(c.subscription.subject());
+    /// (82) Tell an event once more.
+    Redeliver needs DeliveryWrite about |c| Some(c.subscription.subject());
+    /// (82) What came of telling events, noted by the daemon itself.
+    RecordDeliveries needs Internal about |_| None;
     /// (92) Seal what follows with another key.
     RotateSigningKey needs LedgerAdminister about |_| None;
     /// (18) Refused log-ins, noted by the daemon itself.

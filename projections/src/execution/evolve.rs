@@ -7,6 +7,7 @@ use chancery_ledger::ids::MissionId;
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 
+use super::delivery::evolve as delivery;
 use super::state::{
     CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ChainRow, ENTRIES, MISSION_KEYS, MISSION_LIST, MISSIONS,
     MISSIONS_IN_STATE, Mission, MissionState, set_tail,
@@ -19,7 +20,9 @@ use crate::rows::{RowsError, RowsMut};
 /// # Errors
 /// [`RowsError`] when the view's storage fails or the view is damaged.
 pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+    // Whom events are told in the words of a lane goes by what its rows know.
     lane::agentidp::rows::evolve(rows, event)?;
+    delivery::tell(rows, event)?;
     match &event.body {
         Body::MissionOpened(opened) => mission_opened(rows, event, opened),
         Body::MissionCompleted(it) => end(rows, event, it.mission, MissionState::Completed, it.end.as_ref()),
@@ -39,6 +42,15 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             CHAINS.update(rows, closed.chain, "an audit chain", |chain| chain.closed = Some(event.time))?;
             Ok(())
         }
+        Body::DestinationAdded(it) => delivery::destination_added(rows, event, it),
+        Body::DestinationVerified(it) => delivery::destination_verified(rows, it.destination),
+        Body::DestinationSecretRotated(it) => delivery::secret_rotated(rows, it.destination, &it.secret),
+        Body::DestinationRemoved(it) => delivery::destination_removed(rows, event, it.destination),
+        Body::SubscriptionCreated(it) => delivery::created(rows, event, it),
+        Body::SubscriptionChanged(it) => delivery::changed(rows, event, it),
+        Body::SubscriptionEnded(it) => delivery::ended(rows, event, it.subscription),
+        Body::DeliveriesRecorded(it) => delivery::recorded(rows, event, it),
+        Body::TenantDeleted(it) => delivery::tenant_deleted(rows, it.tenant),
         // Other domains' events.
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
@@ -48,7 +60,6 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)
         | Body::TenantResumed(_)
-        | Body::TenantDeleted(_)
         | Body::OrganisationCreated(_)
         | Body::MemberInvited(_)
         | Body::MemberJoined(_)
@@ -75,15 +86,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
-        | Body::ScopeChecked(_)
-        | Body::DestinationAdded(_)
-        | Body::DestinationVerified(_)
-        | Body::DestinationSecretRotated(_)
-        | Body::DestinationRemoved(_)
-        | Body::SubscriptionCreated(_)
-        | Body::SubscriptionChanged(_)
-        | Body::SubscriptionEnded(_)
-        | Body::DeliveriesRecorded(_) => Ok(()),
+        | Body::ScopeChecked(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
-//! What the execution view knows: rows, and the tables they stand in. Those of the audit lane of AgentIdP, which are ids
-//! 46 to 60 and 64 and 128 ids further on, are in [`crate::lane::agentidp::rows`].
+//! What the execution view knows: rows, and the tables they stand in. Those of [`delivery`](super::delivery::state) are ids
+//! 20 to 45, and 64 and 128 ids further on; those of the audit lane of AgentIdP, likewise from 46 to 60, are in
+//! [`crate::lane::agentidp::rows`].
 
 use std::collections::BTreeMap;
 

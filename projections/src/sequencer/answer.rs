@@ -3,10 +3,11 @@
 
 use chancery_ledger::body::Body;
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::AuditChainId;
+use chancery_ledger::ids::{AuditChainId, DestinationId, SubscriptionId};
 
 use crate::command::Command;
 use crate::decision::State;
+use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use crate::execution::state::{AuditChain, MISSIONS, audit_chain};
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{
@@ -130,7 +131,30 @@ pub(super) fn output(
             Output::AuditEntry { entry: appended.clone() }
         }
         Command::CloseAuditChain(it) => Output::AuditChainClosed(chain(execution, it.chain)?),
+        Command::AddDestination(_) => {
+            let (_, added) = fact!(events, DestinationAdded)?;
+            destination(execution, added.destination, shown)?
+        }
+        Command::VerifyDestination(it) => destination(execution, it.destination, None)?,
+        Command::RotateDestinationSecret(it) => destination(execution, it.destination, shown)?,
+        Command::RemoveDestination(it) => destination(execution, it.destination, None)?,
+        Command::Subscribe(_) => {
+            let (_, created) = fact!(events, SubscriptionCreated)?;
+            subscription(execution, created.subscription, shown)?
+        }
+        Command::ChangeSubscription(it) => subscription(execution, it.subscription, None)?,
+        Command::EndSubscription(it) => subscription(execution, it.subscription, None)?,
+        Command::Redeliver(it) => subscription(execution, it.subscription, None)?,
+        Command::RecordDeliveries(_) => Output::Done,
     })
+}
+
+fn destination(execution: &dyn Rows, id: DestinationId, secret: ShownOnce) -> Result<Output, RowsError> {
+    Ok(Output::Destination { destination: Box::new(row!(DESTINATIONS, execution, id)?), secret })
+}
+
+fn subscription(execution: &dyn Rows, id: SubscriptionId, secret: ShownOnce) -> Result<Output, RowsError> {
+    Ok(Output::Subscription { subscription: Box::new(row!(SUBSCRIPTIONS, execution, id)?), secret })
 }
 
 fn chain(execution: &dyn Rows, id: AuditChainId) -> Result<AuditChain, RowsError> {

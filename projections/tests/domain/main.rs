@@ -6,6 +6,7 @@
 mod audit;
 mod challenges;
 mod credentials;
+mod delivery;
 mod events;
 mod histories;
 mod identity;

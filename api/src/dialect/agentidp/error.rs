@@ -139,6 +139,10 @@ fn of_problem(problem: &Problem) -> Response {
         Problem::Rejected(rejection) | Problem::RejectedOnRecord { rejection, .. } => {
             let details = match rejection {
                 Rejection::Invalid { field, why } => Some(json!({ "field": vendor_field(field), "reason": why })),
+                Rejection::TargetForbidden { why } => Some(json!({ "field": "url", "reason": why })),
+                Rejection::EventUnknown { event } => {
+                    Some(json!({ "field": "events", "reason": format!("has no event `{event}`") }))
+                }
                 _ => None,
             };
             let (status, code) = of_rejection(rejection);
@@ -177,7 +181,11 @@ fn vendor_field(native: &'static str) -> &'static str {
 fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
     use StatusCode as Status;
     match rejection {
-        Rejection::Invalid { .. } | Rejection::ScopeUnknown { .. } => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
+        Rejection::Invalid { .. }
+        | Rejection::ScopeUnknown { .. }
+        | Rejection::TargetForbidden { .. }
+        | Rejection::EventUnknown { .. }
+        | Rejection::CodeWrong => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
         Rejection::NotFound { thing } => (Status::NOT_FOUND, not_found_code(thing)),
         Rejection::ScopeMissing { .. }
         | Rejection::NotRoot
@@ -200,7 +208,9 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         | Rejection::ChainExists
         | Rejection::ChainClosed
         | Rejection::RootTenant
-        | Rejection::KeyInUse => (Status::CONFLICT, "CONFLICT"),
+        | Rejection::KeyInUse
+        | Rejection::Unverified
+        | Rejection::DestinationInUse => (Status::CONFLICT, "CONFLICT"),
     }
 }
 

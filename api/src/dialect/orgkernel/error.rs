@@ -103,7 +103,11 @@ fn of_problem(problem: &Problem, part: Part) -> Response {
 /// Status and sentence of a refusal.
 fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
     let status = match rejection {
-        Rejection::Invalid { .. } | Rejection::ScopeUnknown { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Rejection::Invalid { .. }
+        | Rejection::ScopeUnknown { .. }
+        | Rejection::TargetForbidden { .. }
+        | Rejection::EventUnknown { .. }
+        | Rejection::CodeWrong => StatusCode::UNPROCESSABLE_ENTITY,
         Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
@@ -127,7 +131,9 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }
         | Rejection::IssuerKnown
-        | Rejection::KeyInUse => StatusCode::CONFLICT,
+        | Rejection::KeyInUse
+        | Rejection::Unverified
+        | Rejection::DestinationInUse => StatusCode::CONFLICT,
     };
     let detail = match rejection {
         Rejection::NotFound { thing } => format!("{} not found", vendor_thing(thing)),
@@ -158,7 +164,12 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::IdempotencyConflict { .. }
         | Rejection::IssuerKnown
         | Rejection::NotOwner { .. }
-        | Rejection::KeyInUse => rejection.to_string(),
+        | Rejection::KeyInUse
+        | Rejection::TargetForbidden { .. }
+        | Rejection::EventUnknown { .. }
+        | Rejection::Unverified
+        | Rejection::CodeWrong
+        | Rejection::DestinationInUse => rejection.to_string(),
     };
     (status, detail)
 }

@@ -2,6 +2,7 @@
 //! it waits for no view; what depends on other things too (may the agent act? how many agents are there?) is in the
 //! views, which by then reflect the command.
 
+mod delivery;
 mod execution;
 mod identity;
 mod issuer;
@@ -20,6 +21,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+pub use delivery::{DestinationResult, SubscriptionResult};
+use delivery::{destination, subscription};
 pub use execution::{AuditChainResult, AuditEntryResult, MissionResult};
 use execution::{audit_chain, audit_entry, mission};
 pub use identity::{
@@ -126,6 +129,10 @@ results! {
     audit_entry: Box<AuditEntryResult>,
     /// The sealing key that was put in place.
     sealing_key: Box<KeyResult>,
+    /// A destination.
+    destination: Box<DestinationResult>,
+    /// A subscription.
+    subscription: Box<SubscriptionResult>,
     /// Secrets, by name, shown this once; `null` when the command is a replay.
     shown_once: BTreeMap<&'static str, Option<String>>,
 }
@@ -183,6 +190,17 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
             CommandResult { audit_chain: Some(Box::new(audit_chain(row))), ..none }
         }
         Output::AuditEntry { entry } => CommandResult { audit_entry: Some(Box::new(audit_entry(entry))), ..none },
+        Output::Destination { destination: row, secret } => CommandResult {
+            destination: Some(Box::new(destination(*row, opener)?)),
+            // A secret that its owner chose needs no showing.
+            shown_once: secret.is_some().then(|| shown("secret", secret)),
+            ..none
+        },
+        Output::Subscription { subscription: row, secret } => CommandResult {
+            subscription: Some(Box::new(subscription(*row))),
+            shown_once: secret.is_some().then(|| shown("secret", secret)),
+            ..none
+        },
         Output::SigningKey(row) => CommandResult {
             sealing_key: Some(Box::new(KeyResult {
                 id: row.key,

@@ -142,7 +142,7 @@ fn grow(tail: &mut Tail, event: &Event) -> Mark {
 ///
 /// # Errors
 /// As [`Table::get`].
-fn is_known(rows: &dyn Rows, token: TokenId) -> Result<bool, RowsError> {
+pub fn is_known(rows: &dyn Rows, token: TokenId) -> Result<bool, RowsError> {
     Ok(TOKENS.get(rows, token)?.is_some())
 }
 
