@@ -130,6 +130,12 @@ def test_with_the_synchronous_archive_nothing_acknowledged_is_lost_with_the_log(
         daemon.stop()
     for verdict in (whole("--archive", str(archive)), python_verdict(archive), whole("--data-dir", str(daemon.data_dir))):
         assert verdict["whole"] and verdict["events"] >= done["events"], verdict["findings"]
+    # What can be asked of the log can be asked of its copy.
+    for question in (["inspect", "events", "0", "2"], ["replay", "view", "execution"]):
+        asked = [chancery(*question, place, str(where)) for place, where in (("--archive", archive), ("--data-dir", daemon.data_dir))]
+        assert all(run.returncode == 0 for run in asked), asked[0].stderr
+        assert asked[0].stdout
+    assert chancery("inspect", "proof", "1", "--archive", str(archive)).returncode == 0
     closed = [path for path in archive.glob("segment-*") if path.stat().st_mode & 0o777 == 0o400]
     assert len(closed) >= 3
     assert len(list((daemon.data_dir / "quarantine").glob("log*"))) >= 3

@@ -6,15 +6,14 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chancery_ledger::archive::ArchiveReader;
-use chancery_ledger::export::{Bodies, Counts, ExportReader, export_items, export_log};
+use chancery_ledger::export::{Bodies, Counts, ExportReader, export_log};
 use chancery_ledger::store::LogStore as _;
 use chancery_ledger::verify::Item;
 use clap::Args;
 
 use crate::client::Daemon;
 use crate::progress;
-use crate::source::{Stopped, data_dir_of_environment, note_leftover};
+use crate::source::{Stopped, data_dir_of_environment, export_archive};
 
 /// Arguments of `chancery export`.
 #[derive(Debug, Args)]
@@ -58,7 +57,7 @@ fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     let mut file = BufWriter::with_capacity(1 << 20, file);
     let of_environment = || data_dir_of_environment().map(PathBuf::from).filter(|_| !arguments.daemon.has_key());
     if let Some(archive) = &arguments.archive {
-        return of_archive(archive, arguments.without_bodies, &mut file);
+        return export_archive(archive, bodies(arguments.without_bodies), &mut file);
     }
     let counts = match arguments.data_dir.clone().or_else(of_environment) {
         Some(dir) => of_stopped(&Stopped::open(&dir, arguments.copy)?, arguments.without_bodies, &mut file)?,
@@ -69,23 +68,16 @@ fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
+const fn bodies(without: bool) -> Bodies {
+    if without { Bodies::Withheld } else { Bodies::Included }
+}
+
 fn of_stopped(stopped: &Stopped, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
-    let bodies = if without_bodies { Bodies::Withheld } else { Bodies::Included };
+    let bodies = bodies(without_bodies);
     let bar = progress::events(Some(stopped.log.size().0), "exporting");
     let counts = export_log(&stopped.log, stopped.log.size(), bodies, out, |events| bar.set_position(events));
     bar.finish_and_clear();
     Ok(counts?)
-}
-
-fn of_archive(path: &Path, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
-    let bodies = if without_bodies { Bodies::Withheld } else { Bodies::Included };
-    let mut reader = ArchiveReader::open(path)?;
-    let bar = progress::events(None, "exporting");
-    let counts = export_items(&mut reader, bodies, &mut *out, |events| bar.set_position(events))?;
-    bar.finish_and_clear();
-    note_leftover(&reader);
-    out.flush()?;
-    Ok(counts)
 }
 
 /// Copies what the daemon sends, and reads it on the way: a stream that broke off looks like a short one otherwise.

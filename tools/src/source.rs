@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use chancery_ledger::archive::{ArchiveReader, Leftover};
 use chancery_ledger::data_dir::{DataDir, DataDirError};
-use chancery_ledger::export::{ExportLog, ExportReader};
+use chancery_ledger::export::{Bodies, Counts, ExportLog, ExportReader, export_items};
 use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::keystore::{Keystore, KeystoreError, SecretName, Secrets};
 use chancery_ledger::last_checkpoint::LastCheckpoint;
@@ -138,24 +138,46 @@ impl Log {
                 let Stopped { log, held } = Stopped::open(&dir, self.copy)?;
                 Ok(Opened { log: Arc::new(log), held: Some(held) })
             }
-            Place::Archive(path) => bail!(
-                "an archive is read in order only: `chancery export --archive {}` makes one file of it, to be given with \
-                 --export",
-                path.display()
-            ),
-            Place::Export(path) => {
-                let bar = progress::events(None, "indexing");
-                let log = ExportLog::open_with(path, |events| bar.set_position(events));
-                bar.finish_and_clear();
-                let damaged = || format!("{} cannot be used; `chancery verify` says more", path.display());
-                Ok(Opened { log: Arc::new(log.with_context(damaged)?), held: None })
+            Place::Archive(path) => {
+                // Segments are read in order only, and commits in them are whole or absent: as an export it is indexed.
+                let export = tempfile::NamedTempFile::with_prefix("chancery-")?;
+                let mut file = BufWriter::with_capacity(1 << 20, export.as_file());
+                export_archive(path, Bodies::Included, &mut file)?;
+                drop(file);
+                // The index keeps the file open, so that its name is needed no longer.
+                Ok(Opened { log: indexed(export.path(), path)?, held: None })
             }
+            Place::Export(path) => Ok(Opened { log: indexed(path, path)?, held: None }),
         }
     }
 }
 
+/// An export, to be read in any order; `named` is what its user called it.
+fn indexed(export: &Path, named: &Path) -> anyhow::Result<Arc<dyn LogStore>> {
+    let bar = progress::events(None, "indexing");
+    let log = ExportLog::open_with(export, |events| bar.set_position(events));
+    bar.finish_and_clear();
+    let damaged = || format!("{} cannot be used; `chancery verify` says more", named.display());
+    Ok(Arc::new(log.with_context(damaged)?))
+}
+
+/// Writes an archive as an export, and says what stands after its last whole commit.
+///
+/// # Errors
+/// When the archive cannot be read, or the export not written.
+pub fn export_archive(path: &Path, bodies: Bodies, out: &mut impl Write) -> anyhow::Result<Counts> {
+    let mut reader = ArchiveReader::open(path)?;
+    let bar = progress::events(None, "reading the archive");
+    let counts = export_items(&mut reader, bodies, &mut *out, |events| bar.set_position(events));
+    bar.finish_and_clear();
+    let counts = counts.with_context(|| format!("{} was not read to its end", path.display()))?;
+    note_leftover(&reader);
+    out.flush()?;
+    Ok(counts)
+}
+
 impl Opened {
-    /// Whether it is an export, which keeps no nodes of the tree and can withhold bodies.
+    /// Whether it is an export or an archive, which keeps no nodes of the tree and can withhold bodies.
     pub const fn is_export(&self) -> bool {
         self.held.is_none()
     }
