@@ -29,6 +29,7 @@ use crate::egress::Egress;
 use crate::limits::{STREAMS_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
+use crate::rates::Rates;
 use crate::request::Request;
 
 /// The application.
@@ -41,6 +42,7 @@ pub struct App {
     streams: Arc<Semaphore>,
     long_readings: Arc<Semaphore>,
     verifications: Semaphore,
+    rates: Rates,
     compliance: compliance::Kept,
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
@@ -66,7 +68,7 @@ impl App {
     pub fn new(
         engine: Arc<Engine>, config: Config, metrics: Metrics, refusals: Refusals, stopping: watch::Receiver<bool>,
     ) -> Self {
-        let secrets = engine.secrets();
+        let (secrets, rates) = (engine.secrets(), Rates::new(&config));
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let egress = Egress::new(config.allow_private_targets);
         Self {
@@ -78,6 +80,7 @@ impl App {
             streams,
             long_readings: Arc::new(Semaphore::new(1)),
             verifications: Semaphore::new(VERIFICATIONS_MAX),
+            rates,
             compliance: compliance::Kept::default(),
             stopping,
             secrets,
@@ -144,6 +147,12 @@ impl App {
     #[must_use]
     pub const fn verifications(&self) -> &Semaphore {
         &self.verifications
+    }
+
+    /// How often clients ask.
+    #[must_use]
+    pub const fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// What was found of controls lately.

@@ -6,8 +6,12 @@ use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::commit::verify_newest;
 use chancery_ledger::ids::{OrganisationId, TenantId};
 use chancery_ledger::keys::PublicKey;
+use chancery_projections::execution::delivery::state::DeliveryState;
+use chancery_projections::execution::delivery::view::count_deliveries;
 use chancery_projections::identity::state::AgentStatus;
-use chancery_projections::identity::view::{CredentialFilter, PublicKeyView, agents_page, credentials, public_keys};
+use chancery_projections::identity::view::{
+    CredentialFilter, PublicKeyView, agents_page, credentials, public_keys, tenants,
+};
 use chancery_projections::lane::agentidp::view::verify_newest as verify_newest_entries;
 use chancery_projections::rows::Order;
 use chancery_projections::view::{LIMIT_MAX, PageNumber, Paging, Reading};
@@ -111,6 +115,27 @@ pub fn integrity(app: &App, reading: &Reading<'_>) -> Result<Finding, Problem> {
         Err(error) => {
             tracing::error!(%error, "the newest events do not verify");
             Finding::new(Status::Fail, "The newest events of the log do not verify; the daemon's own log says why.")
+        }
+    })
+}
+
+/// Deliveries to the outside that were given up, of one tenant, or of the newest [`LIMIT_MAX`].
+///
+/// # Errors
+/// [`Problem::Unreadable`] when the views cannot be read.
+pub fn deliveries(reading: &Reading<'_>, tenant: Option<TenantId>) -> Result<Finding, Problem> {
+    let tenants = match tenant {
+        Some(tenant) => vec![tenant],
+        None => tenants(reading, &Paging::newest(LIMIT_MAX))?.items.into_iter().map(|tenant| tenant.id).collect(),
+    };
+    let mut dead = 0;
+    for tenant in tenants {
+        dead += count_deliveries(reading.execution, tenant, DeliveryState::DeadLetter)?;
+    }
+    Ok(match dead {
+        0 => Finding::new(Status::Pass, "No delivery to a webhook was given up."),
+        dead => {
+            Finding::new(Status::Warn, format!("{dead} deliveries to webhooks were given up; they can be sent again."))
         }
     })
 }

@@ -117,6 +117,14 @@ options! {
         record_origin: bool = false, "CHANCERY_RECORD_ORIGIN" "BOOL" num_args = 0..=1 default_missing_value = "true";
         /// Let webhooks, key sets of issuers and whatever else the daemon calls be on private and loopback addresses, and without TLS
         allow_private_targets: bool = false, "CHANCERY_ALLOW_PRIVATE_TARGETS" "BOOL" num_args = 0..=1 default_missing_value = "true";
+        /// The tiers, parted by commas, whose tenants' clients may ask only so often at the AgentIdP mount; none: nobody is limited
+        rate_limit_tiers: String = "free".to_owned(), "CHANCERY_RATE_LIMIT_TIERS" "TIERS";
+        /// The window within which their requests are counted, in milliseconds; it slides
+        rate_limit_window_ms: u64 = 60_000, "CHANCERY_RATE_LIMIT_WINDOW_MS" "MILLIS";
+        /// Requests of one client within a window; 0: as many as it likes
+        rate_limit_max_requests: u64 = 100, "CHANCERY_RATE_LIMIT_MAX_REQUESTS" "N";
+        /// Verifications of the audit log among them; 0: as many as it likes
+        rate_limit_max_verifications: u64 = 30, "CHANCERY_RATE_LIMIT_MAX_VERIFICATIONS" "N";
         /// When a command is acknowledged: `follow`, once the log is durable, and the archive has it within a second; or `synchronous`, once both are durable
         archive_mode: ArchiveMode = ArchiveMode::Follow, "CHANCERY_ARCHIVE_MODE" "MODE";
         /// A segment of the archive is closed, never to be written again, when it has so many bytes

@@ -16,6 +16,7 @@ pub mod native;
 pub mod notify;
 pub mod observability;
 pub mod problem;
+pub mod rates;
 pub mod request;
 pub mod response;
 pub mod router;

@@ -16,6 +16,8 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Live event streams at once. HTTP/2 puts many requests on one connection, so the number of connections bounds nothing.
 pub const STREAMS_MAX: usize = 1024;
+/// Clients whose requests are counted apart, where there is a limit to how often they may ask: each takes some hundred bytes.
+pub const RATED_CLIENTS_MAX: usize = 64 * 1024;
 /// Verifications of an audit log of AgentIdP's at once, each of which takes a core; the others wait.
 pub const VERIFICATIONS_MAX: usize = 1;
 /// Requests that one HTTP/2 connection may have under way at once.

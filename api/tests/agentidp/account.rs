@@ -43,7 +43,7 @@ fn controls_are_looked_at_and_told_to_everybody() {
         assert!(found["name"].is_string() && found["lastChecked"].as_str().unwrap().ends_with('Z'));
         found["status"].as_str().unwrap().to_owned()
     };
-    assert_eq!(["CC6.1", "CC7.2", "CC9.2"].map(status), ["pass", "pass", "pass"]);
+    assert_eq!(["CC6.1", "CC7.2", "CC9.2", "CC7.1"].map(status), ["pass"; 4]);
     assert_eq!(status("CC6.7"), "warn", "no TLS, on this machine alone");
     // Asked again within a minute, it is the same answer, with the same times.
     assert_eq!(get(&daemon, "/compliance/controls")["controls"], controls);
@@ -67,4 +67,39 @@ fn a_report_is_kept_for_five_minutes_and_one_for_each_tenant() {
     let (_, other) = daemon.new_tenant("other");
     let (_, other) = other.new_key(&["agents:list"], &["agentidp"]);
     assert_eq!(other.get(&path).header("x-cache"), Some("MISS"), "nobody else's");
+}
+
+#[test]
+fn a_client_may_ask_only_so_often_and_is_told_when_again() {
+    let flags = ["--rate-limit-tiers", "pro,enterprise", "--rate-limit-max-requests", "5"];
+    let home = Home::with(&[flags.as_slice(), &["--rate-limit-max-verifications", "2"]].concat());
+    let daemon = home.start();
+    let path = format!("{API}/audit/verify");
+    let number = |answer: &crate::support::Answer, name: &str| answer.header(name).unwrap().parse::<u64>().unwrap();
+    let first = daemon.get(&path);
+    assert_eq!(first.status, 200);
+    assert_eq!((number(&first, "x-ratelimit-limit"), number(&first, "x-ratelimit-remaining")), (5, 4));
+    assert!(number(&first, "x-ratelimit-reset") > 1_700_000_000);
+    assert_eq!(daemon.get(&path).status, 200);
+    let refused = daemon.get(&path);
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (429, &json!("RATE_LIMIT_EXCEEDED")),
+        "verifications are fewer"
+    );
+    assert!((1..=120).contains(&number(&refused, "retry-after")));
+    for left in [1, 0] {
+        assert_eq!(number(&daemon.get(&format!("{API}/audit")), "x-ratelimit-remaining"), left);
+    }
+    let refused = daemon.get(&format!("{API}/audit"));
+    assert_eq!((refused.status, number(&refused, "x-ratelimit-remaining")), (429, 0));
+    assert!(refused.json()["message"].as_str().unwrap().contains("5"));
+    assert_eq!(daemon.get("/v1/identity/tenants").status, 200, "our own API counts for itself");
+    assert_eq!(daemon.get(&format!("{API}/compliance/controls")).status, 200, "as does what everybody may know");
+
+    // Somebody else has all of it.
+    let (_, other) = daemon.new_tenant("other");
+    let (_, other) = other.new_key(&["audit:read", "audit:verify"], &["agentidp"]);
+    let answer = other.get(&format!("{API}/audit"));
+    assert_eq!((answer.status, number(&answer, "x-ratelimit-remaining")), (200, 4));
 }

@@ -14,6 +14,7 @@ use super::fields::{Fault, Fields};
 use super::wire::Page;
 use super::wire::audit::{AuditEvent, ChainResult};
 use crate::problem::Problem;
+use crate::rates::Sort;
 use crate::response::Response;
 
 const LIMIT_DEFAULT: u64 = 50;
@@ -70,6 +71,7 @@ pub(super) async fn get(call: Call) -> Result<Response, Failure> {
 
 /// `GET /audit/verify`.
 pub(super) async fn verify(call: Call) -> Result<Response, Failure> {
+    call.app.rates().admit(Sort::Verification, call.principal()?)?;
     let query = call.query()?;
     let (from, to) = range(&query)?;
     let (held, tenant) = (call.hold().await?, call.tenant()?);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::error::Failure;
 use super::fields::Fields;
+use super::rate::Rate;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::problem::Problem;
@@ -26,6 +27,8 @@ pub(super) struct Call {
     pub(super) request: Request,
     /// What stands in place of the route's `{…}`, by name.
     pub(super) arguments: Vec<(String, String)>,
+    /// How often the caller asked.
+    pub(super) rate: Rate,
 }
 
 impl Call {

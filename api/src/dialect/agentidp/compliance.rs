@@ -47,6 +47,7 @@ pub(super) async fn controls(call: Call) -> Result<Response, Failure> {
                 control("CC6.7", "TLS", checks::transport(app)),
                 control("CC7.2", "Audit integrity", checks::integrity(app, &reading)?),
                 control("CC9.2", "Secrets rotation", checks::signing_keys(&reading)?),
+                control("CC7.1", "Webhook dead letters", checks::deliveries(&reading, None)?),
             ]
             .into(),
         })
@@ -81,6 +82,7 @@ pub(super) async fn report(call: Call) -> Result<Response, Failure> {
             ("audit-integrity", checks::audit_log(app, &reading, tenant)?),
             ("encryption-at-rest", checks::encryption(app)),
             ("transport-security", checks::transport(app)),
+            ("webhook-delivery", checks::deliveries(&reading, Some(tenant))?),
         ];
         Ok(Report::of(account.text(), reading.now, sections.map(|(name, finding)| Section::of(name, finding)).into()))
     })?;

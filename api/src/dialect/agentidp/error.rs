@@ -3,6 +3,8 @@
 //! # Source
 //! contracts/agentidp.md section 2; RFC 6749 section 5.2.
 
+use std::time::Duration;
+
 use chancery_projections::rejection::Rejection;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::fields::Fault;
 use crate::problem::Problem;
+use crate::rates::Refused;
 use crate::request::{BodyError, RequestId};
 use crate::response::{self, Response};
 
@@ -30,6 +33,8 @@ pub enum Failure {
         /// What else is known.
         details: Option<Value>,
     },
+    /// The caller asks too often: 429.
+    TooOften(Refused),
     /// OAuth 2.0's refusal.
     OAuth(OAuthError),
     /// Anything else.
@@ -52,6 +57,12 @@ pub struct OAuthError {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Field(fault)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::TooOften(refused)
     }
 }
 
@@ -108,6 +119,14 @@ impl Failure {
                 envelope(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", &message, Some(&details))
             }
             Self::Coded { status, code, message, details } => envelope(*status, code, message, details.as_ref()),
+            Self::TooOften(refused) => {
+                let (limit, secs) = (refused.limit, refused.window.as_secs_f64());
+                let message = format!("at most {limit} of these requests are taken in {secs} seconds");
+                let mut response = envelope(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", &message, None);
+                let retry_after = HeaderValue::from(whole_secs(refused.retry_after).max(1));
+                response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+                response
+            }
             Self::OAuth(error) => error.response(),
             Self::Problem(problem) => {
                 let mut response = of_problem(problem);
@@ -128,6 +147,11 @@ impl OAuthError {
         }
         response
     }
+}
+
+/// Seconds, rounded up.
+pub(super) const fn whole_secs(time: Duration) -> u64 {
+    time.as_secs() + (time.subsec_nanos() > 0) as u64
 }
 
 fn envelope(status: StatusCode, code: &str, message: &str, details: Option<&Value>) -> Response {

@@ -14,6 +14,7 @@ mod call;
 pub mod compliance;
 pub mod error;
 pub mod fields;
+mod rate;
 pub mod wire;
 
 use std::pin::Pin;
@@ -24,6 +25,7 @@ use hyper::Method;
 
 use self::call::Call;
 use self::error::Failure;
+use self::rate::Rate;
 use super::{Line, Native};
 use crate::app::App;
 use crate::auth::Mount;
@@ -120,14 +122,16 @@ pub fn contents() -> impl Iterator<Item = Line> {
 
 /// Answers a request below [`PREFIX`].
 pub async fn handle(app: &Arc<App>, request: Request) -> Response {
-    let id = request.id.clone();
-    answer(app, request).await.unwrap_or_else(|failure| {
+    let (id, rate) = (request.id.clone(), Rate::default());
+    let mut response = answer(app, request, rate.clone()).await.unwrap_or_else(|failure| {
         failure.trace(&id);
         failure.response()
-    })
+    });
+    rate.tell(response.headers_mut(), app.now());
+    response
 }
 
-async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
+async fn answer(app: &Arc<App>, request: Request, rate: Rate) -> Result<Response, Failure> {
     let path = request.path().strip_prefix(PREFIX).unwrap_or_default().to_owned();
     let matched = ROUTER.at(&path).map_err(|_| Problem::NoRoute)?;
     let routes = matched.value.iter().map(|index| &ROUTES[*index]);
@@ -139,6 +143,9 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
         Access::Open => None,
         Access::Bearer | Access::AnyOf(_) => Some(app.principal(&request, Mount::AgentIdp).await?),
     };
+    if let Some(principal) = &principal {
+        rate.admit(app, principal)?;
+    }
     if let (Access::AnyOf(scopes), Some(principal)) = (route.access, &principal) {
         let allowed = |text: &&str| {
             AgentIdpScope::find(text).is_some_and(|scope| scope.allows.iter().all(|scope| principal.holds(*scope)))
@@ -148,6 +155,6 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
         }
     }
     let arguments = matched.params.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-    let call = Call { app: app.clone(), principal, request, arguments };
+    let call = Call { app: app.clone(), principal, request, arguments, rate };
     (route.handler)(call).await
 }

@@ -1,0 +1,42 @@
+//! How often a caller asks, as its answers tell it (contract section 10).
+
+use std::sync::{Arc, OnceLock};
+
+use chancery_ledger::time::Micros;
+use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+
+use super::error::{Failure, whole_secs};
+use crate::app::App;
+use crate::auth::Principal;
+use crate::rates::{Admitted, Refused, Sort};
+
+/// What became of one request at the door, once it is known who asks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rate(Arc<OnceLock<Result<Admitted, Refused>>>);
+
+impl Rate {
+    /// Counts the request.
+    pub(super) fn admit(&self, app: &App, principal: &Principal) -> Result<(), Failure> {
+        app.rates().count_call(principal.tenant(), app.now());
+        let admitted = app.rates().admit(Sort::Request, principal).transpose();
+        if let Some(admitted) = admitted {
+            // A request asks once who asks.
+            let _ = self.0.set(admitted);
+            admitted?;
+        }
+        Ok(())
+    }
+
+    /// Tells the caller; nothing, when nothing limits it.
+    pub(super) fn tell(&self, headers: &mut HeaderMap, now: Micros) {
+        let Some(rate) = self.0.get() else { return };
+        let (limit, remaining, reset) = match rate {
+            Ok(admitted) => (admitted.limit, admitted.remaining, admitted.reset),
+            Err(refused) => (refused.limit, 0, refused.retry_after),
+        };
+        headers.insert("x-ratelimit-limit", HeaderValue::from(limit));
+        headers.insert("x-ratelimit-remaining", HeaderValue::from(remaining));
+        headers.insert("x-ratelimit-reset", HeaderValue::from(now.millis() / 1_000 + whole_secs(reset)));
+    }
+}
