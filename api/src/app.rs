@@ -26,6 +26,7 @@ use crate::auth::{self, Holder, Mount, Principal, Refused};
 use crate::config::Config;
 use crate::dialect::agentidp::compliance;
 use crate::egress::Egress;
+use crate::issuers::KeySets;
 use crate::limits::{STREAMS_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
@@ -47,6 +48,7 @@ pub struct App {
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
     egress: Egress,
+    key_sets: KeySets,
 }
 
 /// What goes with a command beside itself.
@@ -85,6 +87,7 @@ impl App {
             stopping,
             secrets,
             egress,
+            key_sets: KeySets::default(),
         }
     }
 
@@ -165,6 +168,12 @@ impl App {
     #[must_use]
     pub fn keystore(&self) -> &Keystore {
         &self.secrets
+    }
+
+    /// Keys of issuers whose tokens are believed.
+    #[must_use]
+    pub const fn key_sets(&self) -> &KeySets {
+        &self.key_sets
     }
 
     /// Turns true when the daemon is told to stop.

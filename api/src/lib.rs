@@ -11,6 +11,7 @@ pub mod config;
 pub mod daemon;
 pub mod dialect;
 pub mod egress;
+pub mod issuers;
 pub mod limits;
 pub mod native;
 pub mod notify;

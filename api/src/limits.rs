@@ -1,6 +1,8 @@
 //! Every bound on what reaches the daemon from outside, with its unit and its reason. What an operator can change is a
 //! default here and an option in [`crate::config`]; the rest is fixed.
 
+use std::num::NonZeroU32;
+
 /// Longest request body, in bytes; an option. The largest command, an audit entry with 32 KiB of data written in
 /// escapes, stays below a quarter of it.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -75,3 +77,17 @@ pub const EGRESS_IDLE_SECS: u64 = 30;
 pub const EGRESS_IDLE_PER_HOST: usize = 2;
 /// Longest address that they go to, in bytes.
 pub const TARGET_BYTES_MAX: usize = 2048;
+/// Issuers whose key sets are remembered; those beyond are fetched each time.
+pub const KEY_SETS_MAX: usize = 256;
+/// Longest key set, in bytes; real ones have some thousand.
+pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// Time to fetch one, in seconds: somebody waits for it.
+pub const KEY_SET_TIMEOUT_SECS: u64 = 5;
+/// How long one is used without a look at whether it changed, in seconds.
+pub const KEY_SET_FRESH_SECS: u64 = 600;
+/// How long one is used while its issuer does not answer, in seconds.
+pub const KEY_SET_STALE_SECS: u64 = 3600;
+/// How often one is fetched in a minute.
+pub const KEY_SET_FETCHES: NonZeroU32 = NonZeroU32::new(6).unwrap();
+/// Longest token of somebody else, in bytes.
+pub const FOREIGN_TOKEN_BYTES_MAX: usize = 16 * 1024;

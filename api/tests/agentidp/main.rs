@@ -8,3 +8,5 @@ mod support;
 
 mod account;
 mod audit;
+mod federation;
+mod issuer;

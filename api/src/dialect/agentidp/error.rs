@@ -197,6 +197,10 @@ fn vendor_field(native: &'static str) -> &'static str {
         "semver" => "version",
         "environment" => "deploymentEnv",
         "expires" => "expiresAt",
+        "iss" => "issuer",
+        "jwks_uri" => "jwksUri",
+        "organisations" => "allowedOrganizations",
+        "agent" => "agentId",
         other => other,
     }
 }

@@ -13,7 +13,9 @@ mod audit;
 mod call;
 pub mod compliance;
 pub mod error;
+mod federation;
 pub mod fields;
+mod oidc;
 mod rate;
 pub mod wire;
 
@@ -89,9 +91,43 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/compliance/report", Access::Bearer, Native::Query("compliance_report", Scope::AuditVerify), |call| {
         Box::pin(compliance::report(call))
     }),
+    route(Method::POST, "/api/v1/federation/trust", ORGANISER, Native::Command("TrustIssuer"), |call| {
+        Box::pin(federation::trust(call))
+    }),
+    route(Method::GET, "/api/v1/federation/partners", ORGANISER, ISSUERS, |call| Box::pin(federation::list(call))),
+    route(Method::GET, "/api/v1/federation/partners/{id}", ORGANISER, ISSUERS, |call| Box::pin(federation::get(call))),
+    route(Method::PATCH, "/api/v1/federation/partners/{id}", ORGANISER, Native::Command("UpdateIssuer"), |call| {
+        Box::pin(federation::update(call))
+    }),
+    route(Method::DELETE, "/api/v1/federation/partners/{id}", ORGANISER, Native::Command("RemoveIssuer"), |call| {
+        Box::pin(federation::remove(call))
+    }),
+    route(Method::POST, "/api/v1/federation/verify", Access::Bearer, ISSUERS, |call| {
+        Box::pin(federation::verify(call))
+    }),
+    route(Method::POST, "/api/v1/oidc/trust-policies", WRITER, Native::Command("AddIssuerRule"), |call| {
+        Box::pin(oidc::add(call))
+    }),
+    route(
+        Method::GET,
+        "/api/v1/oidc/trust-policies",
+        Access::Bearer,
+        Native::Query("issuer_rules", Scope::CredentialsList),
+        |call| Box::pin(oidc::list(call)),
+    ),
+    route(Method::DELETE, "/api/v1/oidc/trust-policies/{id}", WRITER, Native::Command("RemoveIssuerRule"), |call| {
+        Box::pin(oidc::remove(call))
+    }),
 ];
 
 const AUDIT: Access = Access::AnyOf(&["audit:read"]);
+const WRITER: Access = Access::AnyOf(&["agents:write"]);
+const ORGANISER: Access = Access::AnyOf(&["admin:orgs"]);
+const ISSUERS: Native = Native::Query("issuers", Scope::IssuersRead);
+
+const fn route(method: Method, path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
+    Route { method, path, access, native, handler }
+}
 
 const fn get(path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
     Route { method: Method::GET, path, access, native, handler }

@@ -3,6 +3,8 @@
 pub mod analytics;
 pub mod audit;
 pub mod compliance;
+pub mod federation;
+pub mod oidc;
 
 use chancery_ledger::time::Micros;
 use chancery_projections::view::{NumberedPage, PageNumber};
