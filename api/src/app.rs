@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::event::IDEMPOTENCY_KEY_BYTES_MAX;
-use chancery_ledger::ids::{Seq, TreeSize};
+use chancery_ledger::ids::{AgentId, OrganisationId, Seq, TenantId, ThingId as _, TokenId, TreeSize, parse_uuid};
 use chancery_ledger::keystore::{Keystore, Secrets};
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
@@ -12,22 +13,27 @@ use chancery_projections::command::Command;
 use chancery_projections::context::Opener;
 use chancery_projections::credential::secret_hash;
 use chancery_projections::engine::Engine;
+use chancery_projections::identity::state::{AGENTS, LEDGER, PublicKeyRow};
 use chancery_projections::origin::{self, Origin};
+use chancery_projections::rows::RowsError;
 use chancery_projections::rows::store::ViewSnapshot;
 use chancery_projections::sequencer::{self, Pending, Sequencer, SubmitError};
+use chancery_projections::token::state::Token;
 use chancery_projections::view::Held;
 use chancery_projections::views::{View, Views};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::auth::access_token::{AccessToken, Known, KnownTokens};
 use crate::auth::known::KnownSecrets;
 use crate::auth::refusals::{Attempt, Refusals};
-use crate::auth::{self, Holder, Mount, Principal, Refused};
+use crate::auth::{self, Holder, Mount, Principal, Refusal, Refused};
 use crate::config::Config;
 use crate::dialect::agentidp::compliance;
 use crate::egress::Egress;
 use crate::issuers::KeySets;
-use crate::limits::{STREAMS_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
+use crate::jose::{AccessClaims, Jose, KnownKeys, TokenClaims};
+use crate::limits::{CREDENTIAL_BYTES_MAX, STREAMS_MAX, TOKEN_BYTES_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
 use crate::rates::Rates;
@@ -39,6 +45,9 @@ pub struct App {
     config: Config,
     metrics: Metrics,
     known_secrets: KnownSecrets,
+    known_tokens: KnownTokens,
+    jose: Jose,
+    issuer: String,
     refusals: Refusals,
     streams: Arc<Semaphore>,
     long_readings: Arc<Semaphore>,
@@ -71,6 +80,8 @@ impl App {
         engine: Arc<Engine>, config: Config, metrics: Metrics, refusals: Refusals, stopping: watch::Receiver<bool>,
     ) -> Self {
         let (secrets, rates) = (engine.secrets(), Rates::new(&config));
+        let jose = Jose::new(secrets.clone(), &config.data_dir);
+        let issuer = config.issuer();
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let egress = Egress::new(config.allow_private_targets);
         Self {
@@ -78,6 +89,9 @@ impl App {
             config,
             metrics,
             known_secrets: KnownSecrets::default(),
+            known_tokens: KnownTokens::default(),
+            jose,
+            issuer,
             refusals,
             streams,
             long_readings: Arc::new(Semaphore::new(1)),
@@ -199,9 +213,14 @@ impl App {
     /// # Errors
     /// [`Problem::Unauthenticated`]; [`Problem::Rejected`] when the tenant is suspended; those of reading the view.
     pub async fn principal(&self, request: &Request, mount: Mount) -> Result<Principal, Problem> {
-        let secret = auth::presented(request.headers()).ok_or(Problem::Unauthenticated)?;
-        let holder = self.holder(secret_hash(secret)).await?;
-        let let_in = holder.map_or(Err(Refused::UNKNOWN), |holder| holder.let_in(mount, self.now()));
+        let max = if mount == Mount::AgentIdp { TOKEN_BYTES_MAX } else { CREDENTIAL_BYTES_MAX };
+        let secret = auth::presented(request.headers(), max).ok_or(Problem::Unauthenticated)?;
+        let let_in = if mount == Mount::AgentIdp && secret.contains('.') {
+            self.bearer(secret).await?
+        } else {
+            let holder = self.holder(secret_hash(secret)).await?;
+            holder.map_or(Err(Refused::UNKNOWN), |holder| holder.let_in(mount, self.now()))
+        };
         let_in.map_err(|refused| {
             self.metrics.refusals.inc();
             if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
@@ -210,6 +229,121 @@ impl App {
             }
             refused.why.problem()
         })
+    }
+
+    /// Whom an access token stands for that is presented as a bearer's.
+    async fn bearer(&self, text: &str) -> Result<Result<Principal, Refused>, Problem> {
+        let Some(token) = self.access_token(text).await? else { return Ok(Err(Refused::UNKNOWN)) };
+        let refused = |why| Ok(Err(Refused { credential: None, why }));
+        if let Some(why) = token.dead(self.now()) {
+            return refused(why);
+        }
+        let audience = &token.token.audience;
+        // A token that is bound to a key is worth nothing to who does not prove to hold that.
+        if token.token.cnf.is_some() || !(audience.is_empty() || audience.contains(&self.issuer)) {
+            return refused(Refusal::Audience);
+        }
+        Ok(Ok(Principal::of_token(token)))
+    }
+
+    /// The access token that a text is, alive or not, with what it is worth by everything acknowledged; `None` for any
+    /// other text. Each text is checked once for as long as it is remembered.
+    ///
+    /// # Errors
+    /// Those of reading the views.
+    pub async fn access_token(&self, text: &str) -> Result<Option<Arc<AccessToken>>, Problem> {
+        let as_of = self.sequencer().tokens_acknowledged();
+        let hash = secret_hash(text);
+        match self.known_tokens.get(&hash, as_of) {
+            Known::Now(token) => Ok(Some(token)),
+            // Seldom, so they take no room in what every request waits in.
+            Known::Before(id) => Box::pin(self.find_token(hash, id, as_of)).await,
+            Known::Nothing => Box::pin(self.check_token(text, hash, as_of)).await,
+        }
+    }
+
+    async fn check_token(&self, text: &str, hash: Hash, as_of: TreeSize) -> Result<Option<Arc<AccessToken>>, Problem> {
+        let claims: Option<TokenClaims> = self.token_keys(as_of).await?.verified(text);
+        let Some(id) = claims.and_then(|claims| parse_uuid(&claims.jti).ok()) else { return Ok(None) };
+        self.find_token(hash, TokenId::from_uuid(id), as_of).await
+    }
+
+    async fn find_token(&self, hash: Hash, id: TokenId, as_of: TreeSize) -> Result<Option<Arc<AccessToken>>, Problem> {
+        let identity = self.access_view(as_of).await?;
+        let tokens = self.views().read(View::Token, as_of, Duration::from_secs(VIEW_PATIENCE_SECS)).await?;
+        let mut found = AccessToken::find(&identity, &tokens, id)?;
+        if found.is_none() {
+            // It may be newer than what was looked for.
+            let (identity, tokens) = (self.view(View::Identity).await?, self.view(View::Token).await?);
+            found = AccessToken::find(&identity, &tokens, id)?;
+        }
+        let found = found.map(Arc::new);
+        if let Some(token) = &found {
+            self.known_tokens.keep(hash, as_of, token.clone());
+        }
+        Ok(found)
+    }
+
+    /// The keys that tokens are checked with, as of the last change of them.
+    ///
+    /// # Errors
+    /// Those of reading the view.
+    pub async fn token_keys(&self, as_of: TreeSize) -> Result<Arc<KnownKeys>, Problem> {
+        match self.jose.known(as_of) {
+            Some(known) => Ok(known),
+            None => Ok(self.jose.learn(&self.access_view(as_of).await?, as_of)?),
+        }
+    }
+
+    /// The text of an access token that was just issued.
+    ///
+    /// # Errors
+    /// [`Problem::Internal`] when it cannot be signed.
+    pub fn render_access_token(
+        &self, token: &Token, organisation: Option<OrganisationId>, key: &PublicKeyRow,
+    ) -> Result<String, Problem> {
+        let signed = self.jose.sign(key, &AccessClaims::of(token, organisation, &self.issuer));
+        signed.map_err(|error| {
+            tracing::error!(%error, "an access token cannot be rendered");
+            Problem::Internal
+        })
+    }
+
+    /// The client whose secret this is, and its tenant; why not, if it is not let in. Whether its agent may act is
+    /// not asked.
+    ///
+    /// # Errors
+    /// Those of reading the view.
+    pub async fn client(&self, client: AgentId, secret: &str) -> Result<Result<Principal, Refused>, Problem> {
+        let holder = self.holder(secret_hash(secret)).await?;
+        Ok(holder.map_or(Err(Refused::UNKNOWN), |holder| holder.as_client(client, self.now())))
+    }
+
+    /// The tenant of an agent; for one that there is not, the root tenant.
+    ///
+    /// # Errors
+    /// Those of reading the view.
+    pub async fn home_of_client(&self, client: Option<AgentId>) -> Result<TenantId, Problem> {
+        let identity = self.view(View::Identity).await?;
+        if let Some(client) = client
+            && let Some(agent) = AGENTS.get(&identity, client)?
+        {
+            return Ok(agent.tenant);
+        }
+        let root = LEDGER.get(&identity, ())?.and_then(|ledger| ledger.root);
+        Ok(root.ok_or(RowsError::Missing("the root tenant"))?)
+    }
+
+    /// The issuer of tokens: the address of the mount, as clients reach it.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What signs access tokens.
+    #[must_use]
+    pub fn token_signer(&self) -> Purpose {
+        self.config.token_algorithm.purpose()
     }
 
     /// Whom a secret stands for, reflecting every acknowledged change of that.

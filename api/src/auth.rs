@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
+use chancery_ledger::actor;
 use chancery_ledger::actor::{Actor, Method};
-use chancery_ledger::ids::{CredentialId, TenantId};
+use chancery_ledger::body::identity::CredentialKind;
+use chancery_ledger::ids::{AgentId, CredentialId, TenantId};
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use chancery_projections::context::Caller;
@@ -17,9 +19,11 @@ use chancery_projections::rows::{Rows, RowsError};
 use chancery_projections::scope::Scope;
 use hyper::{HeaderMap, header};
 
-use crate::limits::CREDENTIAL_BYTES_MAX;
+use self::access_token::AccessToken;
 use crate::problem::Problem;
 
+pub mod access_token;
+pub mod client;
 pub mod known;
 pub mod refusals;
 
@@ -53,6 +57,31 @@ pub struct Holder {
     home: Arc<Tenant>,
 }
 
+/// By what right somebody is let in.
+#[derive(Debug, Clone)]
+enum Right {
+    /// An API key.
+    Key(Arc<Credential>),
+    /// An OAuth 2.0 client's own proof of itself, which opens the routes that take one, and no others.
+    Client(Arc<Client>),
+    /// An access token.
+    Token(Arc<AccessToken>),
+}
+
+/// An OAuth 2.0 client that proved who it is.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The agent that it is.
+    pub agent: AgentId,
+    /// How it proved that.
+    pub method: Method,
+    /// Its credential, if it was one.
+    pub credential: Option<CredentialId>,
+}
+
+/// What a client may do by its own proof of itself (RFC 7009, RFC 7662).
+const CLIENT_SCOPES: [Scope; 2] = [Scope::TokensIntrospect, Scope::TokensRevoke];
+
 impl Holder {
     /// Whom the secret of this hash stands for; `None` when for nobody. The look-up is by a hash of 256 bits, so its
     /// time tells nothing of the secret.
@@ -72,7 +101,10 @@ impl Holder {
     /// [`Refused`] when the secret opens nothing there now.
     pub fn let_in(self, mount: Mount, now: Micros) -> Result<Principal, Refused> {
         let Self { credential, home } = &self;
-        let why = if credential.revoked.is_some() {
+        let why = if credential.kind != CredentialKind::ApiKey {
+            // A client's secret is for the token routes, which do not take it as a bearer's.
+            Refusal::Audience
+        } else if credential.revoked.is_some() {
             Refusal::Revoked
         } else if credential.dead(now).is_some() {
             Refusal::Expired
@@ -81,7 +113,30 @@ impl Holder {
         } else if home.standing != Standing::Active {
             Refusal::TenantSuspended
         } else {
-            return Ok(Principal { holder: self, acting_in: None });
+            return Ok(Principal { right: Right::Key(self.credential), home: self.home, acting_in: None });
+        };
+        Err(Refused { credential: Some((credential.tenant, credential.credential)), why })
+    }
+
+    /// Lets them in as the OAuth 2.0 client that they say they are.
+    ///
+    /// # Errors
+    /// [`Refused`] when the secret is not that client's, or good no more.
+    pub fn as_client(self, client: AgentId, now: Micros) -> Result<Principal, Refused> {
+        let Self { credential, home } = &self;
+        if credential.kind != CredentialKind::ClientSecret || credential.principal != actor::Principal::Agent(client) {
+            return Err(Refused::UNKNOWN);
+        }
+        let why = if credential.revoked.is_some() {
+            Refusal::Revoked
+        } else if credential.dead(now).is_some() {
+            Refusal::Expired
+        } else if home.standing != Standing::Active {
+            Refusal::TenantSuspended
+        } else {
+            let (credential, home) = (credential.credential, self.home);
+            let client = Client { agent: client, method: Method::ClientSecret, credential: Some(credential) };
+            return Ok(Principal::of_client(client, home));
         };
         Err(Refused { credential: Some((credential.tenant, credential.credential)), why })
     }
@@ -90,7 +145,8 @@ impl Holder {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    holder: Holder,
+    right: Right,
+    home: Arc<Tenant>,
     acting_in: Option<TenantId>,
 }
 
@@ -101,16 +157,50 @@ impl Principal {
         self.acting_in.unwrap_or(self.home().tenant)
     }
 
+    /// Whoever an access token that is good stands for.
+    #[must_use]
+    pub fn of_token(token: Arc<AccessToken>) -> Self {
+        Self { home: token.home.clone(), right: Right::Token(token), acting_in: None }
+    }
+
+    /// A client that proved who it is.
+    #[must_use]
+    pub fn of_client(client: Client, home: Arc<Tenant>) -> Self {
+        Self { right: Right::Client(Arc::new(client)), home, acting_in: None }
+    }
+
     /// The tenant of its credential.
     #[must_use]
     pub fn home(&self) -> &Tenant {
-        &self.holder.home
+        &self.home
     }
 
-    /// The credential it came with.
+    /// The agent that it is, if it is one.
     #[must_use]
-    pub fn credential(&self) -> &Credential {
-        &self.holder.credential
+    pub fn agent(&self) -> Option<AgentId> {
+        match self.actor() {
+            actor::Principal::Agent(agent) => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// The access token that it came with, if it came with one.
+    #[must_use]
+    pub fn access_token(&self) -> Option<&Arc<AccessToken>> {
+        match &self.right {
+            Right::Token(token) => Some(token),
+            Right::Key(_) | Right::Client(_) => None,
+        }
+    }
+
+    /// Who it is, in events.
+    #[must_use]
+    pub fn actor(&self) -> actor::Principal {
+        match &self.right {
+            Right::Key(credential) => credential.principal.clone(),
+            Right::Client(client) => actor::Principal::Agent(client.agent),
+            Right::Token(token) => token.token.principal.clone(),
+        }
     }
 
     /// Whether it is one of the root tenant, which administers the others.
@@ -128,7 +218,12 @@ impl Principal {
     /// Whether its credential has a scope, and its tenant may use it.
     #[must_use]
     pub fn holds(&self, scope: Scope) -> bool {
-        (self.home().root || !scope.is_root_only()) && self.credential().scopes.iter().any(|held| held == scope.text())
+        let is_held = match &self.right {
+            Right::Key(credential) => credential.scopes.iter().any(|held| held == scope.text()),
+            Right::Client(_) => CLIENT_SCOPES.contains(&scope),
+            Right::Token(token) => token.allows.contains(&scope),
+        };
+        is_held && (self.home().root || !scope.is_root_only())
     }
 
     /// Insists on a scope.
@@ -160,24 +255,27 @@ impl Principal {
     /// # Errors
     /// [`RowsError`] when the view cannot be read.
     pub fn is_still_good(&self, identity: &dyn Rows, now: Micros) -> Result<bool, RowsError> {
-        let credential = CREDENTIALS.get(identity, self.credential().credential)?;
+        let is_good = match &self.right {
+            Right::Key(credential) => {
+                CREDENTIALS.get(identity, credential.credential)?.is_some_and(|it| it.dead(now).is_none())
+            }
+            // Neither opens what outlasts a request.
+            Right::Client(_) | Right::Token(_) => false,
+        };
         let home = TENANTS.get(identity, self.home().tenant)?;
-        Ok(credential.is_some_and(|credential| credential.dead(now).is_none())
-            && home.is_some_and(|home| home.standing == Standing::Active))
+        Ok(is_good && home.is_some_and(|home| home.standing == Standing::Active))
     }
 
     /// Who sends its commands.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller {
-            tenant: self.home().tenant,
-            actor: Actor {
-                principal: self.credential().principal.clone(),
-                method: Method::ApiKey,
-                credential: Some(self.credential().credential),
-                acting_in: self.acting_in,
-            },
-        }
+        let (method, credential) = match &self.right {
+            Right::Key(credential) => (Method::ApiKey, Some(credential.credential)),
+            Right::Client(client) => (client.method, client.credential),
+            Right::Token(_) => (Method::Token, None),
+        };
+        let actor = Actor { principal: self.actor(), method, credential, acting_in: self.acting_in };
+        Caller { tenant: self.home().tenant, actor }
     }
 }
 
@@ -194,6 +292,8 @@ pub enum Refusal {
     Audience,
     /// Its tenant is suspended or gone.
     TenantSuspended,
+    /// Its agent may not act.
+    AgentNotUsable,
 }
 
 impl Refusal {
@@ -206,6 +306,7 @@ impl Refusal {
             Self::Expired => "expired",
             Self::Audience => "audience",
             Self::TenantSuspended => "tenant_suspended",
+            Self::AgentNotUsable => "agent_not_usable",
         }
     }
 
@@ -213,7 +314,9 @@ impl Refusal {
     #[must_use]
     pub const fn problem(self) -> Problem {
         match self {
-            Self::Unknown | Self::Revoked | Self::Expired | Self::Audience => Problem::Unauthenticated,
+            Self::Unknown | Self::Revoked | Self::Expired | Self::Audience | Self::AgentNotUsable => {
+                Problem::Unauthenticated
+            }
             Self::TenantSuspended => Problem::Rejected(Rejection::TenantSuspended),
         }
     }
@@ -233,9 +336,10 @@ impl Refused {
     pub const UNKNOWN: Self = Self { credential: None, why: Refusal::Unknown };
 }
 
-/// The credential that a request presents: `Authorization: Bearer …`, or `X-Api-Key: …`, and only one of them.
+/// The credential that a request presents, of at most so many bytes: `Authorization: Bearer …`, or `X-Api-Key: …`, and only
+/// one of them.
 #[must_use]
-pub fn presented(headers: &HeaderMap) -> Option<&str> {
+pub fn presented(headers: &HeaderMap, max: usize) -> Option<&str> {
     let bearer = |text: &'_ str| -> Option<usize> {
         let (scheme, _) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(scheme.len() + 1)
@@ -251,7 +355,7 @@ pub fn presented(headers: &HeaderMap) -> Option<&str> {
         _ => return None,
     };
     let only = authorizations.next().is_none() && keys.next().is_none();
-    (only && (1..=CREDENTIAL_BYTES_MAX).contains(&secret.len())).then_some(secret)
+    (only && (1..=max).contains(&secret.len())).then_some(secret)
 }
 
 #[cfg(test)]
@@ -316,7 +420,7 @@ mod tests {
 
     #[test]
     fn one_credential_in_one_place_is_presented() {
-        let found = |fields| presented(&headers(fields)).map(str::to_owned);
+        let found = |fields| presented(&headers(fields), 256).map(str::to_owned);
         assert_eq!(found(&[("authorization", "Bearer chy_x")]).as_deref(), Some("chy_x"));
         assert_eq!(found(&[("authorization", "bearer   chy_x ")]).as_deref(), Some("chy_x"));
         assert_eq!(found(&[("x-api-key", "chy_x")]).as_deref(), Some("chy_x"));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chancery_ledger::archive::{Limits, Mode};
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::tree::origin::is_origin;
 use chancery_projections::engine::{ArchiveConfig, WAITING_MAX};
 use clap::Parser as _;
@@ -131,6 +132,8 @@ options! {
         archive_segment_bytes: u64 = Limits::default().bytes, "CHANCERY_ARCHIVE_SEGMENT_BYTES" "BYTES";
         /// A segment of the archive is closed when it was begun so long ago, in seconds
         archive_segment_secs: u64 = Limits::default().age.as_secs(), "CHANCERY_ARCHIVE_SEGMENT_SECS" "SECS";
+        /// How access tokens are signed: `eddsa`, or `rs256` by an RSA key in `keys/`
+        token_algorithm: TokenAlgorithm = TokenAlgorithm::Eddsa, "CHANCERY_TOKEN_ALGORITHM" "ALGORITHM";
         /// How the daemon's own log on standard error looks: `text` or `json`
         log_format: LogFormat = LogFormat::Text, "CHANCERY_LOG_FORMAT" "FORMAT";
         /// What the daemon's own log tells, in the syntax of `tracing`: a level, or a level for each module
@@ -145,6 +148,8 @@ options! {
         origin: String = "`chancery.local/` and the ledger's id", "CHANCERY_ORIGIN" "NAME";
         /// File whose first line is the passphrase that the sealing key is encrypted under
         passphrase_file: PathBuf = "none: the key is kept in clear, mode 0600", "CHANCERY_PASSPHRASE_FILE" "FILE";
+        /// Address that clients reach the daemon by, such as `https://id.example.org`: the base of the issuer of tokens
+        public_url: String = "where it listens", "CHANCERY_PUBLIC_URL" "URL";
         /// PEM file of the certificate chain to serve TLS with; needs `tls_key`
         tls_cert: PathBuf = "none: plain HTTP", "CHANCERY_TLS_CERT" "FILE";
         /// PEM file of the certificate's private key
@@ -160,6 +165,27 @@ pub enum ArchiveMode {
     Follow,
     /// Once log and archive are durable.
     Synchronous,
+}
+
+/// How access tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenAlgorithm {
+    /// Ed25519 (RFC 8037).
+    Eddsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
+impl TokenAlgorithm {
+    /// What a key is for that signs so.
+    #[must_use]
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Eddsa => Purpose::JwtEddsa,
+            Self::Rs256 => Purpose::JwtRs256,
+        }
+    }
 }
 
 /// How the daemon's own log looks.
@@ -235,6 +261,9 @@ impl Config {
                 "cannot name a log: it has no spaces, control characters or `+`, and at most 255 bytes",
             );
         }
+        if self.public_url.as_deref().is_some_and(|url| !is_base_url(url)) {
+            return wrong("public_url", "must be an `http://` or `https://` address without query and fragment");
+        }
         if self.body_bytes_max < 64 * 1024 {
             return wrong("body_bytes_max", "must be at least 65536, which an audit entry may need");
         }
@@ -288,6 +317,16 @@ impl Config {
         self.tls_cert.is_some()
     }
 
+    /// The issuer of access tokens: where clients reach the mount that issues them.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        let base = match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("{}://{}", if self.is_tls() { "https" } else { "http" }, self.listen),
+        };
+        format!("{base}{}", crate::dialect::agentidp::PREFIX)
+    }
+
     /// Time for the body of a request.
     #[must_use]
     pub const fn body_timeout(&self) -> Duration {
@@ -299,6 +338,14 @@ impl Config {
     pub const fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.header_timeout_secs)
     }
+}
+
+/// Whether a text is the base of addresses.
+fn is_base_url(text: &str) -> bool {
+    let uri: Option<hyper::Uri> = text.parse().ok();
+    uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+    }) && !text.contains('#')
 }
 
 /// Whether a directory is another one or lies in it, as far as their paths tell.
@@ -340,6 +387,15 @@ struct Shown<'a, T: ?Sized>(&'a T);
 impl fmt::Display for Shown<'_, PathBuf> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.display().fmt(f)
+    }
+}
+
+impl fmt::Display for Shown<'_, TokenAlgorithm> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            TokenAlgorithm::Eddsa => "eddsa",
+            TokenAlgorithm::Rs256 => "rs256",
+        })
     }
 }
 

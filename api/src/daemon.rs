@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use chancery_ledger::actor::Actor;
 use chancery_projections::bootstrap::FirstStart;
+use chancery_projections::command::ProvideTokenKey;
 use chancery_projections::context::Caller;
 use chancery_projections::engine::{Engine, EngineConfig, OpenError};
 use chancery_projections::identity::state::LEDGER;
 use chancery_projections::origin::Origin;
+use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Request, SubmitError};
 use chancery_projections::views::View;
 use tokio::runtime::Handle;
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::auth::refusals::{self, Note};
 use crate::config::{Config, ConfigError};
+use crate::jose::{self, ProvideError};
 use crate::notify;
 use crate::observability::logging;
 use crate::observability::machine::Machine;
@@ -50,6 +53,9 @@ pub enum DaemonError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Open(Box<OpenError>),
+    /// There is no key to sign tokens with.
+    #[error(transparent)]
+    TokenKey(#[from] ProvideError),
     /// The system refused something.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
@@ -92,7 +98,10 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let address = server.local_addr().map_err(listen)?;
     let url = format!("{}://{address}", if config.is_tls() { "https" } else { "http" });
 
+    // Where it listens is known only now, if any free port was asked for.
+    let config = Config { listen: address, ..config };
     let engine = open(&config, &url).await?;
+    provide_token_key(&config, &engine).await?;
     tracing::info!(origin = engine.origin(), events = engine.log().size().0, data_dir = %config.data_dir.display(), "the ledger is open");
     let (stop, stopping) = watch::channel(false);
     let (refusals, waiting) = refusals::channel();
@@ -141,6 +150,22 @@ async fn open(config: &Config, url: &str) -> Result<Arc<Engine>, DaemonError> {
     let opening = tokio::task::spawn_blocking(move || Engine::open(engine).map_err(Box::new));
     let (engine, _) = opening.await.map_err(io::Error::other)?.map_err(DaemonError::Open)?;
     Ok(Arc::new(engine))
+}
+
+/// Sees that there is a key to sign tokens with.
+async fn provide_token_key(config: &Config, engine: &Engine) -> Result<(), ProvideError> {
+    let identity = engine.views().get(View::Identity).store.snapshot();
+    let purpose = config.token_algorithm.purpose();
+    let public = tokio::task::block_in_place(|| jose::key_to_provide(&config.data_dir, purpose, &identity))?;
+    let root = LEDGER.get(&identity, ())?.and_then(|ledger| ledger.root);
+    let tenant = root.ok_or(RowsError::Missing("the root tenant"))?;
+    let command = ProvideTokenKey { purpose, public };
+    let request = Request::new(tenant, Caller { tenant, actor: Actor::system() }, command);
+    let not_decided = |why: String| ProvideError::NotDecided(why);
+    let submitted =
+        engine.sequencer().submit_when_free(request).await.map_err(|error| not_decided(error.to_string()))?;
+    let receipt = submitted.await.map_err(|error| not_decided(error.to_string()))?;
+    receipt.answer.map(drop).map_err(|rejection| not_decided(rejection.to_string()))
 }
 
 /// Writes the first credentials for scripts, readable by their owner alone, in one piece or not at all.

@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod dialect;
 pub mod egress;
 pub mod issuers;
+pub mod jose;
 pub mod limits;
 pub mod native;
 pub mod notify;

@@ -46,6 +46,10 @@ pub const REQUEST_ID_CHARS_MAX: usize = 64;
 pub const CREDENTIAL_BYTES_MAX: usize = 256;
 /// Secrets of which it is remembered whom they stand for: about 4 MiB. More than that in turn are looked up each time.
 pub const KNOWN_SECRETS_MAX: usize = 4096;
+/// Access tokens of which it is remembered what they are worth: about 24 MiB. More than that in turn are checked each time.
+pub const KNOWN_TOKENS_MAX: usize = 16 * 1024;
+/// Longest text that is checked for being a token, in bytes; ours have less than 1,500.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Most things on one page.
 pub const PAGE_MAX: u32 = 500;
 /// Things on a page when the caller names no number.

@@ -393,6 +393,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::TenantSuspended
         | Rejection::NotRoot
         | Rejection::NotOwner { .. }
+        | Rejection::ClientInvalid
         | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
         Rejection::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
         Rejection::SlugTaken
@@ -412,7 +413,9 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::IssuerKnown
         | Rejection::KeyInUse
         | Rejection::Unverified
-        | Rejection::DestinationInUse => StatusCode::CONFLICT,
+        | Rejection::DestinationInUse
+        | Rejection::QuotaExhausted { .. } => StatusCode::CONFLICT,
+        Rejection::NotConfigured { .. } => StatusCode::NOT_IMPLEMENTED,
     }
 }
 
@@ -420,6 +423,8 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
     match rejection {
         Rejection::Invalid { field, .. } => object([("field", (*field).into())]),
         Rejection::NotFound { thing } | Rejection::NotOwner { thing } => object([("thing", (*thing).into())]),
+        Rejection::NotConfigured { what } => object([("what", (*what).into())]),
+        Rejection::QuotaExhausted { quota, max } => object([("quota", (*quota).into()), ("max", (*max).into())]),
         Rejection::ScopeMissing { scope } => object([("scope", (*scope).into())]),
         Rejection::ScopeNotHeld { scope } | Rejection::ScopeUnknown { scope } => {
             object([("scope", scope.clone().into())])
@@ -450,6 +455,7 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         | Rejection::KeyInUse
         | Rejection::Unverified
         | Rejection::CodeWrong
-        | Rejection::DestinationInUse => Map::new(),
+        | Rejection::DestinationInUse
+        | Rejection::ClientInvalid => Map::new(),
     }
 }

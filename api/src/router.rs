@@ -106,7 +106,7 @@ pub async fn answer(app: &Arc<App>, request: Request) -> (&'static str, Response
     if is_below(orgkernel::PREFIX, request.path()) {
         return (orgkernel::PREFIX, Box::pin(orgkernel::handle(app, request)).await);
     }
-    if is_below(agentidp::PREFIX, request.path()) {
+    if agentidp::mounted(request.path()).is_some() {
         return (agentidp::PREFIX, Box::pin(agentidp::handle(app, request)).await);
     }
     let id = request.id.clone();

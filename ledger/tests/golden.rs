@@ -327,6 +327,13 @@ fn sample(kind: Kind) -> Body {
             params_hash: Hash([6; 32]),
         }
         .into(),
+        Kind::TokensIntrospected => TokensIntrospected {
+            items: vec![
+                Introspection { token: Some(id(16)), caller: Principal::Agent(agent()), active: true },
+                Introspection { token: None, caller: Principal::Tenant(id(2)), active: false },
+            ],
+        }
+        .into(),
         Kind::MissionOpened => MissionOpened {
             mission: mission(),
             agent: Some(agent()),

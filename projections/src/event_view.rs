@@ -221,6 +221,7 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::IssuerRuleRemoved(_)
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
+        | Body::TokensIntrospected(_)
         | Body::AuditChainOpened(_)
         | Body::AuditChainClosed(_)
         | Body::DestinationVerified(_)

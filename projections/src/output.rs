@@ -1,6 +1,7 @@
 //! What an accepted command gives back: what was decided, and what is shown once.
 
 use chancery_ledger::body::execution::AuditEntryAppended;
+use chancery_ledger::ids::OrganisationId;
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
@@ -51,6 +52,15 @@ pub enum Output {
     IssuerRule(Box<IssuerRule>),
     /// A token.
     Token(Box<Token>),
+    /// An access token, from which its text is rendered.
+    AccessToken {
+        /// The token.
+        token: Box<Token>,
+        /// Its agent's organisation; `None` for the tenant's default one.
+        organisation: Option<OrganisationId>,
+        /// The key that signs it.
+        key: Box<PublicKeyRow>,
+    },
     /// A scope check.
     ScopeCheck {
         /// Whether it passed.

@@ -122,6 +122,23 @@ pub enum Rejection {
         /// What sort of thing.
         thing: &'static str,
     },
+    /// The client did not prove who it is. Which of the many reasons it is, only the log says.
+    #[error("the client is unknown, or its proof of itself does not hold")]
+    ClientInvalid,
+    /// The daemon lacks what this needs.
+    #[error("there is no {what}; ask the operator of this ledger")]
+    NotConfigured {
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// As much was used up as may be in a period.
+    #[error("the quota of {max} {quota} is used up")]
+    QuotaExhausted {
+        /// Of what, and in which period.
+        quota: &'static str,
+        /// How much.
+        max: u64,
+    },
     /// The new key is the one in use.
     #[error("the key is in use already")]
     KeyInUse,
@@ -178,6 +195,9 @@ impl Rejection {
             Self::RootTenant => "root_tenant",
             Self::IssuerKnown => "issuer_known",
             Self::NotOwner { .. } => "not_owner",
+            Self::ClientInvalid => "client_invalid",
+            Self::NotConfigured { .. } => "not_configured",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
             Self::KeyInUse => "key_in_use",
             Self::TargetForbidden { .. } => "target_forbidden",
             Self::EventUnknown { .. } => "event_unknown",

@@ -236,9 +236,9 @@ fn a_rotated_out_key_seals_nothing_more_and_what_it_sealed_stays_valid() {
         PublicKey::from_slice(&row.public).unwrap()
     };
     let old = sealing_key(&world);
-    assert_eq!(world.rejected(RotateSigningKey { public: *old.as_bytes() }), Rejection::KeyInUse);
+    assert_eq!(world.rejected(RotateSigningKey::seal(old.as_bytes())), Rejection::KeyInUse);
     let elsewhere = KeyDirectory::open(&dir.path().join("elsewhere"), None).unwrap().create().unwrap().public();
-    let lost = world.request(RotateSigningKey { public: *elsewhere.as_bytes() });
+    let lost = world.request(RotateSigningKey::seal(elsewhere.as_bytes()));
     let refused = world.engine.sequencer().submit(lost).unwrap().wait().unwrap_err();
     assert!(matches!(refused, SubmitError::Unavailable { .. }), "a key that is not here would seal nothing: {refused}");
     let new = world.engine.new_sealing_key().unwrap();
@@ -249,7 +249,7 @@ fn a_rotated_out_key_seals_nothing_more_and_what_it_sealed_stays_valid() {
     log.wait_for_append();
     let commits = log.commits();
     let before = world.hand_in(agent("before"));
-    let mut rotation = world.request(RotateSigningKey { public: *new.as_bytes() });
+    let mut rotation = world.request(RotateSigningKey::seal(new.as_bytes()));
     rotation.idempotency_key = Some("rotate once".to_owned());
     let rotated = world.engine.sequencer().submit(rotation.clone()).unwrap();
     let after = world.hand_in(agent("after"));
@@ -268,7 +268,7 @@ fn a_rotated_out_key_seals_nothing_more_and_what_it_sealed_stays_valid() {
     assert_eq!(sealing_key(&world), new);
 
     // Its events are the ledger's own, and a retry finds them all the same.
-    rotation.command = RotateSigningKey { public: *world.engine.new_sealing_key().unwrap().as_bytes() }.into();
+    rotation.command = RotateSigningKey::seal(world.engine.new_sealing_key().unwrap().as_bytes()).into();
     let replayed = world.ask(rotation);
     assert!(replayed.replayed && replayed.events == rotated.events);
     assert_eq!(replayed.seal, rotated.seal);

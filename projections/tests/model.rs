@@ -290,7 +290,7 @@ impl Made {
             }
             .into(),
             What::Unsubscribe(n) => EndSubscription { subscription: *pick(&self.subscriptions, *n)? }.into(),
-            What::Rotate => RotateSigningKey { public: *world.engine.new_sealing_key().unwrap().as_bytes() }.into(),
+            What::Rotate => RotateSigningKey::seal(world.engine.new_sealing_key().unwrap().as_bytes()).into(),
         })
     }
 
@@ -304,7 +304,7 @@ impl Made {
             Output::Issuer(it) => self.issuers.push(it.issuer),
             Output::IssuerRule(it) => self.rules.push(it.rule),
             Output::Mission(it) => self.missions.push(it.mission),
-            Output::Token(it) => self.tokens.push(it.token),
+            Output::Token(it) | Output::AccessToken { token: it, .. } => self.tokens.push(it.token),
             Output::AuditChain(it) => self.chains.push(it.chain),
             Output::Done
             | Output::Agent(_)
@@ -426,7 +426,9 @@ impl History {
                 assert_eq!(ISSUER_RULES.get(&at(View::Identity), it.rule).unwrap().as_ref(), Some(&**it));
             }
             Output::SigningKey(it) => assert_eq!(KEYS.get(&at(View::Identity), it.key).unwrap().as_ref(), Some(it)),
-            Output::Token(it) => assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it)),
+            Output::Token(it) | Output::AccessToken { token: it, .. } => {
+                assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it))
+            }
             Output::Mission(it) => {
                 assert_eq!(MISSIONS.get(&at(View::Execution), it.mission).unwrap().as_ref(), Some(it));
             }

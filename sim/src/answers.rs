@@ -112,6 +112,10 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         }
         Output::Issuer(it) => ISSUERS.get(identity, it.issuer).map_err(wrong)?.as_ref() == Some(&**it),
         Output::IssuerRule(it) => ISSUER_RULES.get(identity, it.rule).map_err(wrong)?.as_ref() == Some(&**it),
+        Output::AccessToken { token: it, key, .. } => {
+            TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it)
+                && KEYS.get(identity, key.key).map_err(wrong)?.as_ref() == Some(&**key)
+        }
         Output::Token(it) => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Mission(it) => MISSIONS.get(execution, it.mission).map_err(wrong)?.as_ref() == Some(it),
         Output::AuditChain(it) | Output::AuditChainClosed(it) => {
@@ -146,6 +150,7 @@ pub const fn name(output: &Output) -> &'static str {
         Output::Credential(_) => "a credential",
         Output::Issuer(_) => "an issuer",
         Output::IssuerRule(_) => "a rule",
+        Output::AccessToken { .. } => "an access token",
         Output::Token(_) => "a token",
         Output::ScopeCheck { .. } => "a scope check",
         Output::Mission(_) => "a mission",

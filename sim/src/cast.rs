@@ -127,7 +127,7 @@ impl Cast {
             Output::Issuer(it) => self.issuers.push((tenant, it.issuer)),
             Output::IssuerRule(it) => self.rules.push((tenant, it.rule)),
             Output::Mission(it) => self.missions.push((tenant, it.mission)),
-            Output::Token(it) => self.tokens.push((tenant, it.token)),
+            Output::Token(it) | Output::AccessToken { token: it, .. } => self.tokens.push((tenant, it.token)),
             Output::AuditChain(it) => self.chains.push((tenant, it.chain)),
             Output::Destination { destination: it, .. } => self.destinations.push((tenant, it.destination)),
             Output::Subscription { subscription: it, .. } => self.subscriptions.push((tenant, it.subscription)),
@@ -551,7 +551,7 @@ impl Cast {
             96 => self.delivery(tenant),
             97 => self.noted(tenant, now),
             100.. => self.foreign(tenant, now),
-            _ => RotateSigningKey { public: *new_key(&mut self.dice).as_bytes() }.into(),
+            _ => RotateSigningKey::seal(new_key(&mut self.dice).as_bytes()).into(),
         }
     }
 }

@@ -418,6 +418,7 @@ KINDS = """
 202 | TokenUsed | token id
 203 | TokenRevoked | token id, agent id?, cause enum(requested, ancestor, agent, mission), first id, reason enc?
 204 | ScopeChecked | token id, agent id?, mission id?, tool str, passed bool, violations [str], params enc?, params_hash h32
+205 | TokensIntrospected | items [token id?, caller principal, active bool]
 400 | MissionOpened | mission id, agent id?, implicit bool, key (namespace str, text str)?, terms enc?, services [str], limits {str: u64}, expires t?
 401 | MissionCompleted | mission id, agent id?, end enc?
 402 | MissionRevoked | mission id, agent id?, cause id?, end enc?

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use chancery_ledger::body::ledger::Purpose;
 use chancery_projections::command::{
     AddDestination, Command, KeyChoice, RegisterAgent, RotateDestinationSecret, Subscribe,
 };
+use chancery_projections::output::Output;
 use chancery_projections::scope::Scope;
 use chancery_projections::sequencer::{Receipt, SubmitError};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -16,6 +18,7 @@ use super::proofs;
 use super::result::{CommandAnswer, ReceiptView, render};
 use crate::app::App;
 use crate::auth::Principal;
+use crate::jose;
 use crate::limits::JSON_DEPTH_MAX;
 use crate::problem::Problem;
 
@@ -121,12 +124,27 @@ pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Resul
     principal.require(command.scope())?;
     if let Command::RotateSigningKey(rotate) = &mut command {
         // A key file that no event names in the end is an unused key, which harms nobody.
-        let made = tokio::task::block_in_place(|| app.engine().new_sealing_key());
-        let unavailable =
-            |error| SubmitError::Unavailable { why: format!("no new sealing key could be made: {error}") };
-        rotate.public = *made.map_err(unavailable)?.as_bytes();
+        rotate.public = match rotate.purpose {
+            Purpose::Seal => {
+                let made = tokio::task::block_in_place(|| app.engine().new_sealing_key());
+                made.map_err(|error| no_key(&error))?.as_bytes().to_vec()
+            }
+            Purpose::JwtRs256 => {
+                let made = tokio::task::block_in_place(|| jose::new_rsa_key(&app.config().data_dir));
+                made.map_err(|error| no_key(&error))?
+            }
+            // The decider makes the one, and refuses the other.
+            Purpose::JwtEddsa | Purpose::OrgCa => Vec::new(),
+        };
+    }
+    if let Command::ExchangeToken(exchange) = &mut command {
+        exchange.signer = app.token_signer();
     }
     Ok(command)
+}
+
+fn no_key(error: &dyn std::error::Error) -> SubmitError {
+    SubmitError::Unavailable { why: format!("no new key could be made: {error}") }
 }
 
 /// The secret that a command shows once, by its name in [`super::result::CommandResult::shown_once`].
@@ -138,6 +156,7 @@ pub const fn shown_once(command: &Command) -> Option<&'static str> {
         Command::AddDestination(AddDestination { secret: None, .. })
         | Command::RotateDestinationSecret(RotateDestinationSecret { secret: None, .. })
         | Command::Subscribe(Subscribe { url: Some(_), secret: None, .. }) => Some("secret"),
+        Command::ExchangeToken(_) => Some("access_token"),
         _ => None,
     }
 }
@@ -153,7 +172,16 @@ pub fn answer(
     let view = ReceiptView::of(&receipt, proofs);
     match receipt.answer {
         Ok(output) => {
+            let text = match &output {
+                Output::AccessToken { token, organisation, key } if !receipt.replayed => {
+                    Some(app.render_access_token(token, *organisation, key)?)
+                }
+                _ => None,
+            };
             let mut result = render(output, &app.opener())?;
+            if let Some(text) = text {
+                result.shown_once.get_or_insert_default().insert("access_token", Some(text));
+            }
             if let Some(name) = shown_once {
                 result.shown_once.get_or_insert_default().entry(name).or_default();
             }
@@ -169,7 +197,7 @@ pub fn answer(
 pub fn schema(generator: &mut SchemaGenerator) -> Schema {
     let commands: Vec<Value> = Command::schemas(generator)
         .into_iter()
-        .filter(|(name, _)| !matches!(*name, "NoteAuthentication" | "RecordDeliveries"))
+        .filter(|(name, _)| !Command::is_internal(name))
         .map(|(name, params)| {
             json!({
                 "type": "object",

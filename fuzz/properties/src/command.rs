@@ -30,6 +30,7 @@ pub const WORDS: &[&str] = &[
     "$RULE",
     "$DESTINATION",
     "$SUBSCRIPTION",
+    "$SECRET",
 ];
 /// Lines of one input that are decided; more add nothing but time.
 const LINES_MAX: usize = 16;
@@ -73,7 +74,7 @@ fn read(line: &[u8]) -> Option<Parsed> {
 
 fn decided(world: &mut World, mut command: Command) -> &'static str {
     if let Command::RotateSigningKey(rotate) = &mut command {
-        rotate.public = *key(10).public().as_bytes();
+        rotate.public = key(10).public().as_bytes().to_vec();
     }
     let outcome = world.when(command.clone());
     match outcome.answer {
@@ -136,6 +137,7 @@ fn scene() -> (World, Words) {
     let subscribed = world.when(subscribe).then_decided();
     words.mean("DESTINATION", the!(&destination, DestinationAdded).destination);
     words.mean("SUBSCRIPTION", the!(&subscribed, SubscriptionCreated).subscription);
+    words.mean("SECRET", world.client_secret(agent));
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

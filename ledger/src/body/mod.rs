@@ -236,6 +236,7 @@ kinds! {
     202 version 1 token::TokenUsed,
     203 version 1 token::TokenRevoked,
     204 version 1 token::ScopeChecked,
+    205 version 1 token::TokensIntrospected,
     400 version 1 execution::MissionOpened,
     401 version 1 execution::MissionCompleted,
     402 version 1 execution::MissionRevoked,

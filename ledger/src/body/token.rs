@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{JsonText, Signature};
 use super::identity::Accountability;
-use super::{Facts, Subjects};
+use super::{Facts, SUBJECTS_MAX, Subjects};
 use crate::actor::Principal;
 use crate::ids::{AgentId, ExecutionId, KeyId, MissionId, SessionId, TokenId};
 use crate::link::Hash;
@@ -215,6 +215,27 @@ pub struct ScopeChecked {
     pub params_hash: Hash,
 }
 
+/// Tokens were looked into, which changes nothing: what was asked since the commit before, in the order of answering.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokensIntrospected {
+    /// At most [`INTROSPECTIONS_MAX`] of them.
+    pub items: Vec<Introspection>,
+}
+
+/// Most introspections of one event.
+pub const INTROSPECTIONS_MAX: usize = 256;
+
+/// One look into a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introspection {
+    /// Which; absent for a text that is no token of the tenant.
+    pub token: Option<TokenId>,
+    /// Who asked.
+    pub caller: Principal,
+    /// Whether the answer was that it is active.
+    pub active: bool,
+}
+
 impl Facts for TokenIssued {
     fn subjects(&self, into: &mut Subjects) {
         into.add(self.token);
@@ -239,6 +260,18 @@ impl Facts for TokenUsed {
 impl Facts for TokenRevoked {
     fn subjects(&self, into: &mut Subjects) {
         into.add(self.token).maybe(self.agent).add(self.first);
+    }
+}
+
+impl Facts for TokensIntrospected {
+    fn subjects(&self, into: &mut Subjects) {
+        // A list beyond what an event can concern is the tenant's alone.
+        if self.items.len() <= SUBJECTS_MAX {
+            for item in &self.items {
+                into.maybe(item.token);
+                super::identity::add_principal(into, &item.caller);
+            }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Secrets outside the log: data keys, whose destruction erases what they encrypted, and tenants' CA keys.
+//! Secrets outside the log: data keys, whose destruction erases what they encrypted, tenants' CA keys,
+//! and keys that sign tokens.
 //!
 //! A fjall database, `db/`, holds each secret encrypted with XChaCha20-Poly1305 under the wrapping key, which lies in
 //! the file `wrapping.key` beside it (32 bytes, mode 0600): a copy of the database alone tells nothing. Stored under
@@ -27,7 +28,7 @@ use zeroize::Zeroizing;
 
 use self::shelf::FjallShelf;
 pub use self::shelf::{Each, Shelf};
-use crate::ids::{Subject, TenantId};
+use crate::ids::{KeyId, Subject, TenantId, ThingId as _};
 use crate::keys::{KeyFileError, SigningKey, refuse_wider};
 
 /// Secrets held in memory: about 2 MiB.
@@ -59,16 +60,19 @@ pub enum SecretName {
     Data(Subject),
     /// The CA key of a tenant: an Ed25519 seed.
     OrgCa(TenantId),
+    /// A key that signs tokens: an Ed25519 seed.
+    TokenSigning(KeyId),
 }
 
 impl SecretName {
     /// The name's bytes: for a data key 1, the code of the thing's kind and its 16 bytes; for a CA key 2 and the
-    /// tenant's 16 bytes.
+    /// tenant's 16 bytes; for a key that signs tokens 3 and the key's 16 bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Data(subject) => [&[1, subject.kind.code()], &subject.id.as_bytes()[..]].concat(),
             Self::OrgCa(tenant) => [&[2], &tenant.0.as_bytes()[..]].concat(),
+            Self::TokenSigning(key) => [&[3], &key.uuid().as_bytes()[..]].concat(),
         }
     }
 }
@@ -78,6 +82,7 @@ impl std::fmt::Display for SecretName {
         match self {
             Self::Data(subject) => write!(f, "the data key of {} {}", subject.kind.name(), subject.id),
             Self::OrgCa(tenant) => write!(f, "the CA key of tenant {tenant}"),
+            Self::TokenSigning(key) => write!(f, "the token-signing key {key}"),
         }
     }
 }

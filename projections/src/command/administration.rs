@@ -1,5 +1,6 @@
 //! Tenants, organisations, API keys, the sealing key.
 
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::ids::{CredentialId, TenantId};
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
@@ -90,13 +91,39 @@ fn requested() -> String {
     "requested".to_owned()
 }
 
-/// See [`super::Command::RotateSigningKey`]. The daemon makes the key; a caller names nothing.
+/// See [`super::Command::RotateSigningKey`]. The daemon makes the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {
-    /// The new key's public part, whose private part lies in the key directory; the API sets it.
+    /// What the key signs: `seal`, `jwt_eddsa` or `jwt_rs256`.
+    #[serde(default = "seal")]
+    pub purpose: Purpose,
+    /// The new key's public part, where its private part lies in the key directory; the API sets it.
     #[serde(skip)]
-    pub public: [u8; 32],
+    pub public: Vec<u8>,
+}
+
+impl RotateSigningKey {
+    /// Another sealing key, by its public part.
+    #[must_use]
+    pub fn seal(public: &[u8; 32]) -> Self {
+        Self { purpose: Purpose::Seal, public: public.to_vec() }
+    }
+}
+
+fn seal() -> Purpose {
+    Purpose::Seal
+}
+
+/// See [`super::Command::ProvideTokenKey`]. Sent by the daemon alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProvideTokenKey {
+    /// What the key signs: `jwt_eddsa` or `jwt_rs256`.
+    pub purpose: Purpose,
+    /// The public part of one whose private part lies in the key directory, if there is none yet.
+    #[serde(skip)]
+    pub public: Vec<u8>,
 }
 
 /// See [`super::Command::NoteAuthentication`]. Sent by the daemon alone.

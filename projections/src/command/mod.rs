@@ -35,6 +35,15 @@ macro_rules! commands {
             /// The names of all commands.
             pub const NAMES: &[&str] = &[$(stringify!($name),)*];
 
+            /// Whether only the daemon itself sends the command of that name.
+            #[must_use]
+            pub fn is_internal(name: &str) -> bool {
+                match name {
+                    $(stringify!($name) => matches!(Scope::$scope, Scope::Internal),)*
+                    _ => false,
+                }
+            }
+
             /// The command's name.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -140,6 +149,8 @@ commands! {
     RemoveIssuerRule needs CredentialsWrite about |c| Some(c.rule.subject());
     /// (20) A new token; opens its mission when there is none of that name.
     IssueToken needs TokensIssue about |_| None;
+    /// (21) A new access token, for a client that proves itself.
+    ExchangeToken needs TokensIssue about |_| None;
     /// (24) Mark a token used.
     UseToken needs TokensIssue about |c| Some(c.token.subject());
     /// (25) End a token, and those derived from it.
@@ -176,8 +187,10 @@ commands! {
     Redeliver needs DeliveryWrite about |c| Some(c.subscription.subject());
     /// (82) What came of telling events, noted by the daemon itself.
     RecordDeliveries needs Internal about |_| None;
-    /// (92) Seal what follows with another key.
+    /// (92) Seal what follows, or sign later tokens, with another key.
     RotateSigningKey needs LedgerAdminister about |_| None;
+    /// (92) See that there is a key to sign tokens with.
+    ProvideTokenKey needs Internal about |_| None;
     /// (18) Refused log-ins, noted by the daemon itself.
     NoteAuthentication needs Internal about |_| None;
 }

@@ -1,12 +1,16 @@
 //! Tokens and what is held against them.
 
 use chancery_ledger::body::field::JsonText;
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::token::Bound;
-use chancery_ledger::ids::{AgentId, TokenId};
+use chancery_ledger::ids::{AgentId, KeyId, TokenId};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
+use super::agent::Via;
 use super::execution::MissionRef;
 
 /// See [`super::Command::IssueToken`].
@@ -30,6 +34,84 @@ pub struct IssueToken {
     /// The caller's name for these limits: up to 32 characters.
     #[serde(default)]
     pub snapshot: Option<String>,
+}
+
+/// See [`super::Command::ExchangeToken`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeToken {
+    /// Who asks, as it says: an agent's id.
+    pub client: String,
+    /// How it proves that.
+    pub proof: ClientProof,
+    /// What the token is to allow: 1 to 32 scopes of access tokens, such as `agents:read`, each once.
+    pub scopes: Vec<String>,
+    /// Whom it is for, if not for this ledger's own API: absolute URIs, up to 8 (RFC 8707).
+    #[serde(default)]
+    pub audience: Vec<String>,
+    /// SHA-256 thumbprint (RFC 7638) of the key that it is bound to, if it is bound to one.
+    #[serde(default)]
+    pub cnf: Option<Hash>,
+    /// What signs it; the API sets it.
+    #[serde(skip, default = "eddsa")]
+    pub signer: Purpose,
+    /// Through which mount it was asked for.
+    #[serde(skip)]
+    pub via: Via,
+}
+
+fn eddsa() -> Purpose {
+    Purpose::JwtEddsa
+}
+
+/// How a client proves who it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClientProof {
+    /// By its secret.
+    Secret(SecretText),
+    /// By an assertion signed with its own key (RFC 7523), which the API has checked; nobody else can say so.
+    #[serde(skip)]
+    Assertion {
+        /// The key.
+        key: KeyId,
+    },
+}
+
+/// A secret as it comes in: overwritten when it is dropped, and shown by no trace.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(pub Zeroizing<String>);
+
+impl Serialize for SecretText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText")
+    }
+}
+
+impl JsonSchema for SecretText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "writeOnly": true })
+    }
 }
 
 /// See [`super::Command::UseToken`].

@@ -86,7 +86,8 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
-        | Body::ScopeChecked(_) => Ok(()),
+        | Body::ScopeChecked(_)
+        | Body::TokensIntrospected(_) => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use super::state::{
     CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, Certificate, Challenge, Credential, HANDLES, KEY_LIST, KEYS,
     LEDGER, Ledger, MEMBER_LIST, MEMBERS, Member, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS, ORGANISATIONS,
     Organisation, PublicKeyRow, SEALING_KEY, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST,
-    TENANT_SLUGS, TENANTS, Tenant,
+    TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS, Tenant, purpose_code,
 };
 use crate::rows::{RowsError, RowsMut};
 
@@ -28,8 +28,11 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::LedgerCreated(created) => ledger_created(rows, event, created),
         Body::SigningKeyAdded(added) => signing_key_added(rows, event, added),
         Body::SigningKeyRetired(retired) => {
-            KEYS.update(rows, retired.key, "a public key", |key| key.retired = Some(at))?;
-            Ok(())
+            let key = KEYS.update(rows, retired.key, "a public key", |key| key.retired = Some(at))?;
+            match key.purpose {
+                Purpose::JwtEddsa | Purpose::JwtRs256 => TOKEN_KEYS.delete(rows, purpose_code(key.purpose)),
+                Purpose::Seal | Purpose::OrgCa => Ok(()),
+            }
         }
         Body::TenantCreated(created) => {
             let tenant = Tenant {
@@ -180,6 +183,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
         | Body::ScopeChecked(_)
+        | Body::TokensIntrospected(_)
         | Body::MissionOpened(_)
         | Body::MissionCompleted(_)
         | Body::MissionRevoked(_)
@@ -241,7 +245,11 @@ fn signing_key_added(rows: &mut dyn RowsMut, event: &Event, added: &SigningKeyAd
     match (added.purpose, added.tenant) {
         (Purpose::Seal, _) => SEALING_KEY.put(rows, (), &key)?,
         (Purpose::OrgCa, Some(tenant)) => ORG_CAS.put(rows, tenant, &key)?,
-        (Purpose::OrgCa | Purpose::JwtEddsa | Purpose::JwtRs256, _) => {}
+        (Purpose::JwtEddsa | Purpose::JwtRs256, _) => {
+            TOKEN_KEYS.put(rows, purpose_code(added.purpose), &key)?;
+            TOKEN_KEY_LIST.append(rows, (), &key.key)?;
+        }
+        (Purpose::OrgCa, None) => {}
     }
     add_key(rows, &key)
 }

@@ -69,6 +69,16 @@ pub const STATUS_IN_TENANT: Subset = Subset::new(28).for_readers();
 pub const KEYS: Table<PublicKeyRow> = Table::new(29);
 /// Members of a tenant.
 pub const MEMBER_LIST: DenseList<MemberId> = DenseList::new(30).for_readers();
+/// The key that signs tokens now, by the code of its purpose.
+pub const TOKEN_KEYS: Table<PublicKeyRow> = Table::new(60);
+/// Every key that ever signed tokens, under `()`.
+pub const TOKEN_KEY_LIST: DenseList<KeyId> = DenseList::new(61).for_readers();
+
+/// The byte that stands for a purpose in keys.
+#[must_use]
+pub const fn purpose_code(purpose: Purpose) -> u8 {
+    purpose as u8
+}
 
 /// The ledger itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

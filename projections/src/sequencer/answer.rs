@@ -102,13 +102,28 @@ pub(super) fn output(
         }
         Command::RemoveIssuerRule(it) => Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, it.rule)?)),
         Command::NoteAuthentication(_) => Output::Done,
-        Command::RotateSigningKey(_) => {
+        Command::RotateSigningKey(_) | Command::ProvideTokenKey(_) => {
             let (_, added) = fact!(events, SigningKeyAdded)?;
             Output::SigningKey(row!(KEYS, identity, added.key)?)
         }
         Command::IssueToken(_) => {
             let (_, issued) = fact!(events, TokenIssued)?;
             Output::Token(Box::new(row!(TOKENS, token, issued.token)?))
+        }
+        Command::ExchangeToken(_) => {
+            let (_, issued) = fact!(events, TokenIssued)?;
+            let token = row!(TOKENS, token, issued.token)?;
+            let organisation = match token.agent {
+                Some(agent) => {
+                    let organisation = row!(AGENTS, identity, agent)?.organisation;
+                    row!(ORGANISATIONS, identity, organisation)?
+                }
+                None => return Err(RowsError::Missing("the agent of an access token")),
+            };
+            let organisation = (!organisation.default).then_some(organisation.organisation);
+            let key = token.key.ok_or(RowsError::Missing("the key of an access token"))?;
+            let key = Box::new(row!(KEYS, identity, key)?);
+            Output::AccessToken { token: Box::new(token), organisation, key }
         }
         Command::UseToken(it) => Output::Token(Box::new(row!(TOKENS, token, it.token)?)),
         Command::RevokeToken(it) => Output::Token(Box::new(row!(TOKENS, token, it.token)?)),

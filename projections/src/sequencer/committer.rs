@@ -116,6 +116,9 @@ impl Writer {
         if commit.events().iter().any(|event| changes_access(event.body.kind())) {
             self.shared.access.store(commit.size().0, Ordering::Release);
         }
+        if commit.events().iter().any(|event| changes_tokens(event.body.kind())) {
+            self.shared.tokens.store(commit.size().0, Ordering::Release);
+        }
         self.shared.durable.send_replace(commit.size());
         let took = begun.elapsed();
         let (commands, keys) = (group.replies.len() as u64, begun - taken);
@@ -189,6 +192,25 @@ const fn changes_access(kind: Kind) -> bool {
             | Kind::TenantDeleted
             | Kind::CredentialCreated
             | Kind::CredentialRevoked
+    )
+}
+
+/// Whether events of a kind change what tokens that exist are worth, or which keys they are checked with.
+const fn changes_tokens(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::SigningKeyAdded
+            | Kind::SigningKeyRetired
+            | Kind::TenantSuspended
+            | Kind::TenantResumed
+            | Kind::TenantDeleted
+            | Kind::AgentSuspended
+            | Kind::AgentResumed
+            | Kind::AgentDecommissioned
+            | Kind::TokenUsed
+            | Kind::TokenRevoked
+            | Kind::MissionCompleted
+            | Kind::MissionRevoked
     )
 }
 

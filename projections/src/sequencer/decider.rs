@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::{Body, Prelude};
 use chancery_ledger::codec::CodecError;
 use chancery_ledger::commit::{GROUP_EVENTS_MAX, Numbered};
@@ -398,7 +399,8 @@ impl Decider {
     /// Checks that the key to seal with from now on can be read. Once its event is durable nothing can be sealed
     /// without it.
     fn check_sealing_key(&self, rotation: &RotateSigningKey) -> Result<(), Fault> {
-        let Some(public) = PublicKey::from_slice(&rotation.public) else { return Ok(()) };
+        let public = PublicKey::from_slice(&rotation.public).filter(|_| rotation.purpose == Purpose::Seal);
+        let Some(public) = public else { return Ok(()) };
         match self.keys.find(&public) {
             Ok(_) => Ok(()),
             Err(error) => Err(Fault::Unavailable(format!("the new sealing key cannot be used: {error}"))),
@@ -416,7 +418,8 @@ impl Decider {
                 let events = len..self.numbered.events().len();
                 if !events.is_empty() {
                     self.last = now;
-                    self.is_closed = matches!(request.command, Command::RotateSigningKey(_));
+                    self.is_closed =
+                        matches!(&request.command, Command::RotateSigningKey(it) if it.purpose == Purpose::Seal);
                 }
                 Ok(Outcome::Decided { events, answer })
             }

@@ -233,6 +233,13 @@ impl Sequencer {
         TreeSize(self.shared.access.load(Ordering::Acquire))
     }
 
+    /// As [`access_acknowledged`](Self::access_acknowledged), for who checks tokens that were issued before: what they are
+    /// worth, and the keys they are checked with. Issuing one moves nothing.
+    #[must_use]
+    pub fn tokens_acknowledged(&self) -> TreeSize {
+        TreeSize(self.shared.tokens.load(Ordering::Acquire))
+    }
+
     /// The size of the durable log, as it grows.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<TreeSize> {
@@ -391,6 +398,7 @@ impl Sequencer {
             waiting_max,
             durable: watch::Sender::new(log.size()),
             access: AtomicU64::new(log.size().0),
+            tokens: AtomicU64::new(log.size().0),
             stopped: OnceLock::new(),
             is_committer_gone: AtomicBool::new(false),
             commands: AtomicU64::new(0),
@@ -492,6 +500,8 @@ struct Shared {
     durable: watch::Sender<TreeSize>,
     /// The size of the log with the last commit that changed who is let in.
     access: AtomicU64,
+    /// The size of the log with the last commit that changed what tokens are worth.
+    tokens: AtomicU64,
     stopped: OnceLock<String>,
     /// Nothing handed over will become durable any more.
     is_committer_gone: AtomicBool,

@@ -1,5 +1,7 @@
 //! State and command to events, one function per command.
 
+pub mod exchange;
+
 use std::collections::HashSet;
 
 use chancery_ledger::actor::Principal;

@@ -30,7 +30,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         }
         Body::AgentRegistered(it) => usage::agent_registered(rows, it.agent, it.organisation),
         // Facts of the log alone: the journal finds them, no row changes.
-        Body::TokenRefused(_) | Body::ScopeChecked(_) => Ok(()),
+        Body::TokenRefused(_) | Body::ScopeChecked(_) | Body::TokensIntrospected(_) => Ok(()),
         // Other domains' events. That an agent or a mission ended kills tokens by their state, without a row here.
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
@@ -106,6 +106,7 @@ pub fn token(event: &Event, it: &TokenIssued, ordinal: u64) -> Token {
         token: it.token,
         tenant: event.tenant,
         profile: it.profile,
+        grant: it.grant,
         principal: it.principal.clone(),
         agent: it.agent,
         mission: it.mission,
@@ -117,6 +118,7 @@ pub fn token(event: &Event, it: &TokenIssued, ordinal: u64) -> Token {
         terms: it.terms.clone(),
         issued: event.time,
         expires: it.expires,
+        cnf: it.cnf,
         key: it.key,
         signature: it.signature,
         snapshot: it.snapshot.clone(),

@@ -2,8 +2,9 @@
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::field::Signature;
-use chancery_ledger::body::token::Profile;
+use chancery_ledger::body::token::{Grant, Profile};
 use chancery_ledger::ids::{AgentId, KeyId, MissionId, TenantId, TokenId};
+use chancery_ledger::link::Hash;
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub struct Token {
     pub tenant: TenantId,
     /// Its sort.
     pub profile: Profile,
+    /// How it came to be.
+    pub grant: Grant,
     /// Whose right it is.
     pub principal: Principal,
     /// Its agent.
@@ -62,6 +65,8 @@ pub struct Token {
     pub issued: Micros,
     /// The last instant at which it is live.
     pub expires: Micros,
+    /// Thumbprint of the key it is bound to.
+    pub cnf: Option<Hash>,
     /// The key that signed it.
     pub key: Option<KeyId>,
     /// Its signature.

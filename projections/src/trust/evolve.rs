@@ -48,6 +48,7 @@ pub fn evolve(_: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
         | Body::ScopeChecked(_)
+        | Body::TokensIntrospected(_)
         | Body::MissionOpened(_)
         | Body::MissionCompleted(_)
         | Body::MissionRevoked(_)

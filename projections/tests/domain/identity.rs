@@ -416,11 +416,10 @@ fn the_owner_is_who_registered_it() {
 #[test]
 fn the_sealing_key_is_the_root_tenant_s_to_rotate() {
     let mut w = World::new();
-    let key =
-        |seed: u8| RotateSigningKey { public: *SigningKey::from_seed(Zeroizing::new([seed; 32])).public().as_bytes() };
+    let key = |seed: u8| RotateSigningKey::seal(SigningKey::from_seed(Zeroizing::new([seed; 32])).public().as_bytes());
     w.when_second(key(1)).then_rejected(Rejection::NotRoot);
     w.when(key(9)).then_rejected(Rejection::KeyInUse);
-    w.when(RotateSigningKey { public: [0; 32] }).then_invalid("public");
+    w.when(RotateSigningKey::seal(&[0; 32])).then_invalid("public");
     w.advance_secs(1);
     // The new key's event is the last of its commit.
     w.when(key(1)).then(&[Kind::SigningKeyRetired, Kind::SigningKeyAdded]);

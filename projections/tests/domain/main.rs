@@ -8,6 +8,7 @@ mod challenges;
 mod credentials;
 mod delivery;
 mod events;
+mod exchange;
 mod histories;
 mod identity;
 mod issuers;

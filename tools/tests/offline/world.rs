@@ -149,7 +149,7 @@ impl World {
         running.submit("AppendAuditEntry", entry);
         running.submit("CloseAuditChain", json!({ "chain": chain }));
         let public = *running.engine.new_sealing_key().unwrap().as_bytes();
-        running.send(chancery_projections::command::RotateSigningKey { public });
+        running.send(chancery_projections::command::RotateSigningKey::seal(&public));
         // The commit's last event names the new key.
         let rotated = next() - 1;
         running.submit("RegisterAgent", json!({ "name": "bob" }));

@@ -12,11 +12,13 @@ mod analytics;
 mod audit;
 mod call;
 pub mod compliance;
+mod discovery;
 pub mod error;
 mod federation;
 pub mod fields;
 mod oidc;
 mod rate;
+mod token;
 pub mod wire;
 
 use std::pin::Pin;
@@ -64,73 +66,73 @@ pub enum Access {
 
 type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 
+/// A handler, as [`ROUTES`] holds it.
+macro_rules! to {
+    ($handler:path) => {
+        |call| Box::pin($handler(call))
+    };
+}
+
+use Access::{Bearer, Open};
+use Native::{Command, Public, Query};
+
 /// The table of contents.
 pub const ROUTES: &[Route] = &[
-    get("/api/v1/audit", AUDIT, Native::Query("audit_entries", Scope::AuditRead), |call| Box::pin(audit::query(call))),
-    get("/api/v1/audit/{eventId}", AUDIT, Native::Query("audit_entry", Scope::AuditRead), |call| {
-        Box::pin(audit::get(call))
-    }),
-    get("/api/v1/audit/verify", AUDIT, Native::Query("audit_verdict", Scope::AuditVerify), |call| {
-        Box::pin(audit::verify(call))
-    }),
-    get("/api/v1/analytics/tokens", Access::Bearer, Native::Query("usage_by_day", Scope::TokensList), |call| {
-        Box::pin(analytics::tokens(call))
-    }),
+    post("/api/v1/token", Open, Command("ExchangeToken"), to!(token::issue)),
+    post("/oauth2/token", Open, Command("ExchangeToken"), to!(token::issue)),
+    post("/api/v1/token/introspect", Open, INTROSPECTION, to!(token::introspect)),
+    post("/oauth2/introspect", Open, INTROSPECTION, to!(token::introspect)),
+    post("/api/v1/token/revoke", Open, Command("RevokeToken"), to!(token::revoke)),
+    post("/oauth2/revoke", Open, Command("RevokeToken"), to!(token::revoke)),
+    get("/api/v1/audit", AUDIT, Query("audit_entries", Scope::AuditRead), to!(audit::query)),
+    get("/api/v1/audit/{eventId}", AUDIT, Query("audit_entry", Scope::AuditRead), to!(audit::get)),
+    get("/api/v1/audit/verify", AUDIT, Query("audit_verdict", Scope::AuditVerify), to!(audit::verify)),
+    get("/api/v1/analytics/tokens", Bearer, Query("usage_by_day", Scope::TokensList), to!(analytics::tokens)),
     get(
         "/api/v1/analytics/agents/activity",
-        Access::Bearer,
-        Native::Query("usage_by_hour", Scope::TokensList),
-        |call| Box::pin(analytics::activity(call)),
+        Bearer,
+        Query("usage_by_hour", Scope::TokensList),
+        to!(analytics::activity),
     ),
-    get("/api/v1/analytics/agents", Access::Bearer, Native::Query("usage_by_agent", Scope::TokensList), |call| {
-        Box::pin(analytics::agents(call))
-    }),
-    get("/api/v1/compliance/controls", Access::Open, Native::Public("controls"), |call| {
-        Box::pin(compliance::controls(call))
-    }),
-    get("/api/v1/compliance/report", Access::Bearer, Native::Query("compliance_report", Scope::AuditVerify), |call| {
-        Box::pin(compliance::report(call))
-    }),
-    route(Method::POST, "/api/v1/federation/trust", ORGANISER, Native::Command("TrustIssuer"), |call| {
-        Box::pin(federation::trust(call))
-    }),
-    route(Method::GET, "/api/v1/federation/partners", ORGANISER, ISSUERS, |call| Box::pin(federation::list(call))),
-    route(Method::GET, "/api/v1/federation/partners/{id}", ORGANISER, ISSUERS, |call| Box::pin(federation::get(call))),
-    route(Method::PATCH, "/api/v1/federation/partners/{id}", ORGANISER, Native::Command("UpdateIssuer"), |call| {
-        Box::pin(federation::update(call))
-    }),
-    route(Method::DELETE, "/api/v1/federation/partners/{id}", ORGANISER, Native::Command("RemoveIssuer"), |call| {
-        Box::pin(federation::remove(call))
-    }),
-    route(Method::POST, "/api/v1/federation/verify", Access::Bearer, ISSUERS, |call| {
-        Box::pin(federation::verify(call))
-    }),
-    route(Method::POST, "/api/v1/oidc/trust-policies", WRITER, Native::Command("AddIssuerRule"), |call| {
-        Box::pin(oidc::add(call))
-    }),
-    route(
-        Method::GET,
-        "/api/v1/oidc/trust-policies",
-        Access::Bearer,
-        Native::Query("issuer_rules", Scope::CredentialsList),
-        |call| Box::pin(oidc::list(call)),
-    ),
-    route(Method::DELETE, "/api/v1/oidc/trust-policies/{id}", WRITER, Native::Command("RemoveIssuerRule"), |call| {
-        Box::pin(oidc::remove(call))
-    }),
+    get("/api/v1/analytics/agents", Bearer, Query("usage_by_agent", Scope::TokensList), to!(analytics::agents)),
+    get("/api/v1/compliance/controls", Open, Public("controls"), to!(compliance::controls)),
+    get("/api/v1/compliance/report", Bearer, Query("compliance_report", Scope::AuditVerify), to!(compliance::report)),
+    post("/api/v1/federation/trust", ORGANISER, Command("TrustIssuer"), to!(federation::trust)),
+    get("/api/v1/federation/partners", ORGANISER, ISSUERS, to!(federation::list)),
+    get("/api/v1/federation/partners/{id}", ORGANISER, ISSUERS, to!(federation::get)),
+    patch("/api/v1/federation/partners/{id}", ORGANISER, Command("UpdateIssuer"), to!(federation::update)),
+    delete("/api/v1/federation/partners/{id}", ORGANISER, Command("RemoveIssuer"), to!(federation::remove)),
+    post("/api/v1/federation/verify", Bearer, ISSUERS, to!(federation::verify)),
+    get("/.well-known/openid-configuration", Open, Public("metadata"), to!(discovery::metadata)),
+    get("/.well-known/oauth-authorization-server", Open, Public("metadata"), to!(discovery::metadata)),
+    get("/oauth2/authorize", Open, Public("metadata"), to!(token::authorize)),
+    get("/.well-known/jwks.json", Open, Public("token_keys"), to!(discovery::jwks)),
+    post("/api/v1/oidc/trust-policies", WRITER, Command("AddIssuerRule"), to!(oidc::add)),
+    get("/api/v1/oidc/trust-policies", Bearer, Query("issuer_rules", Scope::CredentialsList), to!(oidc::list)),
+    delete("/api/v1/oidc/trust-policies/{id}", WRITER, Command("RemoveIssuerRule"), to!(oidc::remove)),
 ];
 
 const AUDIT: Access = Access::AnyOf(&["audit:read"]);
 const WRITER: Access = Access::AnyOf(&["agents:write"]);
 const ORGANISER: Access = Access::AnyOf(&["admin:orgs"]);
-const ISSUERS: Native = Native::Query("issuers", Scope::IssuersRead);
-
-const fn route(method: Method, path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
-    Route { method, path, access, native, handler }
-}
+const ISSUERS: Native = Query("issuers", Scope::IssuersRead);
+/// A look into a token, by whoever it is that asks: a bearer with the scope, or a client.
+const INTROSPECTION: Native = Query("introspection", Scope::TokensIntrospect);
 
 const fn get(path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
     Route { method: Method::GET, path, access, native, handler }
+}
+
+const fn patch(path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
+    Route { method: Method::PATCH, path, access, native, handler }
+}
+
+const fn delete(path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
+    Route { method: Method::DELETE, path, access, native, handler }
+}
+
+const fn post(path: &'static str, access: Access, native: Native, handler: Handler) -> Route {
+    Route { method: Method::POST, path, access, native, handler }
 }
 
 /// Which routes answer at a path: their places in [`ROUTES`].
@@ -156,7 +158,18 @@ pub fn contents() -> impl Iterator<Item = Line> {
     ROUTES.iter().map(|route| Line { method: route.method.as_str(), path: (PREFIX, route.path), native: route.native })
 }
 
-/// Answers a request below [`PREFIX`].
+/// Where a request to a path goes below [`PREFIX`]; `None` when it is not for this mount. Metadata of an issuer with a path
+/// stands at the host's root (RFC 8414 section 3.1).
+#[must_use]
+pub fn mounted(path: &str) -> Option<&str> {
+    match path.strip_prefix(PREFIX) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Some(rest),
+        Some(_) => None,
+        None => path.strip_suffix(PREFIX).filter(|rest| rest.starts_with("/.well-known/")),
+    }
+}
+
+/// Answers a request that is [`mounted`] here.
 pub async fn handle(app: &Arc<App>, request: Request) -> Response {
     let (id, rate) = (request.id.clone(), Rate::default());
     let mut response = answer(app, request, rate.clone()).await.unwrap_or_else(|failure| {
@@ -168,8 +181,8 @@ pub async fn handle(app: &Arc<App>, request: Request) -> Response {
 }
 
 async fn answer(app: &Arc<App>, request: Request, rate: Rate) -> Result<Response, Failure> {
-    let path = request.path().strip_prefix(PREFIX).unwrap_or_default().to_owned();
-    let matched = ROUTER.at(&path).map_err(|_| Problem::NoRoute)?;
+    let path = mounted(request.path()).unwrap_or_default();
+    let matched = ROUTER.at(path).map_err(|_| Problem::NoRoute)?;
     let routes = matched.value.iter().map(|index| &ROUTES[*index]);
     let Some(route) = routes.clone().find(|route| route.method == *request.method()) else {
         let allow: Vec<&str> = routes.map(|route| route.method.as_str()).collect();

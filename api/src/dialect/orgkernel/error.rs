@@ -113,6 +113,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::TenantSuspended
         | Rejection::NotRoot
         | Rejection::NotOwner { .. }
+        | Rejection::ClientInvalid
         | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
         Rejection::AgentDecommissioned
         | Rejection::ChainClosed
@@ -128,6 +129,8 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::ChainExists
         | Rejection::OrganisationDeleted
         | Rejection::LimitReached { .. }
+        | Rejection::QuotaExhausted { .. }
+        | Rejection::NotConfigured { .. }
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }
         | Rejection::IssuerKnown
@@ -169,7 +172,10 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::EventUnknown { .. }
         | Rejection::Unverified
         | Rejection::CodeWrong
-        | Rejection::DestinationInUse => rejection.to_string(),
+        | Rejection::DestinationInUse
+        | Rejection::ClientInvalid
+        | Rejection::QuotaExhausted { .. }
+        | Rejection::NotConfigured { .. } => rejection.to_string(),
     };
     (status, detail)
 }

@@ -181,6 +181,7 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
         Output::Credential(row) => CommandResult { credential: Some(Box::new(credential(row))), ..none },
         Output::Issuer(row) => CommandResult { issuer: Some(Box::new(issuer(*row))), ..none },
         Output::IssuerRule(row) => CommandResult { issuer_rule: Some(Box::new(issuer_rule(*row))), ..none },
+        Output::AccessToken { token: row, .. } => CommandResult { token: Some(Box::new(token(*row, opener)?)), ..none },
         Output::Token(row) => CommandResult { token: Some(Box::new(token(*row, opener)?)), ..none },
         Output::ScopeCheck { passed, violations } => {
             CommandResult { scope_check: Some(Box::new(ScopeCheckResult { passed, violations })), ..none }

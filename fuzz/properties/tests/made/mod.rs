@@ -255,6 +255,10 @@ pub fn command_lines() -> Vec<(&'static str, &'static str)> {
         ("RemoveIssuer", r#"{"issuer":"$ISSUER"}"#),
         ("AddIssuerRule", r#"{"provider":"github","repository":"acme/rocket","branch":"main","agent":"$AGENT"}"#),
         ("RemoveIssuerRule", r#"{"rule":"$RULE"}"#),
+        (
+            "ExchangeToken",
+            r#"{"client":"$AGENT","proof":{"secret":"$SECRET"},"scopes":["agents:read"],"audience":["https://api.example"]}"#,
+        ),
     ]
 }
 

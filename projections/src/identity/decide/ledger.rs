@@ -1,19 +1,22 @@
-//! The ledger's own sealing key.
+//! The ledger's own keys: the one that seals commits, and those that sign tokens.
 
+use chancery_ledger::body::Body;
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded, SigningKeyRetired};
-use chancery_ledger::ids::TenantId;
-use chancery_ledger::keys::PublicKey;
+use chancery_ledger::ids::{KeyId, TenantId};
+use chancery_ledger::keys::{PublicKey, SigningKey};
+use chancery_ledger::keystore::SecretName;
 
 use super::tenant;
-use crate::command::RotateSigningKey;
+use crate::command::{ProvideTokenKey, RotateSigningKey};
 use crate::context::Context;
 use crate::decision::{Decided, State, Stop};
-use crate::identity::state::SEALING_KEY;
+use crate::identity::state::{PublicKeyRow, SEALING_KEY, TOKEN_KEYS, purpose_code};
+use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
 
-/// Decides [`RotateSigningKey`]. The event that names the new key is the last of its commit: that commit is sealed by
-/// the old key, and every later one by the new.
+/// Decides [`RotateSigningKey`]. The event that names a new sealing key is the last of its commit: that commit is sealed
+/// by the old key, and every later one by the new. A key that signed tokens stays good for those it signed.
 ///
 /// # Errors
 /// [`Rejection::NotRoot`], [`Rejection::Invalid`], [`Rejection::KeyInUse`].
@@ -21,27 +24,68 @@ pub fn rotate(state: &State<'_>, command: &RotateSigningKey, ctx: &mut Context<'
     if !tenant::find(state, ctx.tenant())?.root {
         return Err(Rejection::NotRoot.into());
     }
-    let old = SEALING_KEY.get(state.identity, ())?.ok_or(RowsError::Missing("the sealing key"))?;
-    if PublicKey::from_slice(&command.public).is_none() || command.public == [0; 32] {
-        let why = "must be a key that lies in the key directory; the daemon sets it".into();
-        return Err(Rejection::Invalid { field: "public", why }.into());
-    }
-    if old.public == command.public {
+    let old = match command.purpose {
+        Purpose::Seal => Some(SEALING_KEY.get(state.identity, ())?.ok_or(RowsError::Missing("the sealing key"))?),
+        purpose => TOKEN_KEYS.get(state.identity, purpose_code(purpose))?,
+    };
+    if old.as_ref().is_some_and(|old| old.public == command.public) {
         return Err(Rejection::KeyInUse.into());
     }
-    let retired = SigningKeyRetired {
-        key: old.key,
-        purpose: Purpose::Seal,
-        algorithm: old.algorithm,
-        public: old.public,
-        tenant: None,
+    let added = match command.purpose {
+        Purpose::Seal => sealing_key(&command.public, ctx)?,
+        purpose => token_key(purpose, &command.public, ctx)?,
     };
-    let added = SigningKeyAdded {
-        key: ctx.id()?,
-        purpose: Purpose::Seal,
-        algorithm: Algorithm::Ed25519,
-        public: command.public.to_vec(),
-        tenant: None,
+    let retired = old.map(|old| Body::from(retired(old)));
+    Ok(Decided::facts(TenantId::LEDGER, retired.into_iter().chain([added.into()]).collect()))
+}
+
+/// Decides [`ProvideTokenKey`].
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn provide_token_key(state: &State<'_>, command: &ProvideTokenKey, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    if let Some(key) = TOKEN_KEYS.get(state.identity, purpose_code(command.purpose))? {
+        return Ok(Decided::unchanged(Output::SigningKey(key)));
+    }
+    let added = token_key(command.purpose, &command.public, ctx)?;
+    Ok(Decided::facts(TenantId::LEDGER, vec![added.into()]))
+}
+
+fn sealing_key(public: &[u8], ctx: &mut Context<'_>) -> Result<SigningKeyAdded, Stop> {
+    if PublicKey::from_slice(public).is_none_or(|key| *key.as_bytes() == [0; 32]) {
+        return Err(not_in_directory());
+    }
+    let (key, public) = (ctx.id()?, public.to_vec());
+    Ok(SigningKeyAdded { key, purpose: Purpose::Seal, algorithm: Algorithm::Ed25519, public, tenant: None })
+}
+
+/// A new key to sign tokens with: an Ed25519 key is made here and kept in the keystore, an RSA key lies in the key
+/// directory.
+fn token_key(purpose: Purpose, public: &[u8], ctx: &mut Context<'_>) -> Result<SigningKeyAdded, Stop> {
+    let key: KeyId = ctx.id()?;
+    let (algorithm, public) = match purpose {
+        Purpose::JwtEddsa => {
+            let seed = ctx.secret()?;
+            let public = SigningKey::from_seed(seed.clone()).public();
+            ctx.keep(SecretName::TokenSigning(key), seed);
+            (Algorithm::Ed25519, public.as_bytes().to_vec())
+        }
+        Purpose::JwtRs256 if public.is_empty() => return Err(not_in_directory()),
+        Purpose::JwtRs256 => (Algorithm::Rsa, public.to_vec()),
+        Purpose::Seal | Purpose::OrgCa => {
+            let why = "must be `seal`, `jwt_eddsa` or `jwt_rs256`".into();
+            return Err(Rejection::Invalid { field: "purpose", why }.into());
+        }
     };
-    Ok(Decided::facts(TenantId::LEDGER, vec![retired.into(), added.into()]))
+    Ok(SigningKeyAdded { key, purpose, algorithm, public, tenant: None })
+}
+
+fn retired(old: PublicKeyRow) -> SigningKeyRetired {
+    let PublicKeyRow { key, purpose, algorithm, public, .. } = old;
+    SigningKeyRetired { key, purpose, algorithm, public, tenant: None }
+}
+
+fn not_in_directory() -> Stop {
+    let why = "must be a key that lies in the key directory; the daemon sets it".into();
+    Rejection::Invalid { field: "public", why }.into()
 }

@@ -3,7 +3,7 @@
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Body;
 use chancery_ledger::body::identity::CredentialKind;
-use chancery_ledger::body::token::Profile;
+use chancery_ledger::body::token::{Introspection, Profile};
 use chancery_ledger::event::Event;
 use chancery_ledger::event_ref::{EventRef, Lane};
 use chancery_ledger::ids::{OrganisationId, ThingId};
@@ -141,7 +141,15 @@ impl Entry {
 /// The entries of an event, in order. Those of a revoked token count only if the token is one that this dialect knows,
 /// which the event does not say ([`super::rows`]).
 pub fn entries(event: &Event) -> impl Iterator<Item = Entry> {
-    single(event).into_iter()
+    let looks = match &event.body {
+        Body::TokensIntrospected(it) => it.items.as_slice(),
+        _ => &[],
+    };
+    let look = |look: &Introspection| {
+        let agent = if let Principal::Agent(agent) = &look.caller { agent.uuid() } else { Uuid::nil() };
+        Entry { action: Action::TokenIntrospected, agent, organisation: Belongs::ToItsAgents }
+    };
+    single(event).into_iter().chain(looks.iter().map(look))
 }
 
 /// The entry of an event that has at most one. No `_` arm: a new kind does not compile until it is decided what its entry
@@ -196,6 +204,7 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
         | Body::ScopeChecked(_)
+        | Body::TokensIntrospected(_)
         | Body::MissionOpened(_)
         | Body::MissionCompleted(_)
         | Body::MissionRevoked(_)

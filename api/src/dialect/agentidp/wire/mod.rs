@@ -5,6 +5,7 @@ pub mod audit;
 pub mod compliance;
 pub mod federation;
 pub mod oidc;
+pub mod token;
 
 use chancery_ledger::time::Micros;
 use chancery_projections::view::{NumberedPage, PageNumber};

@@ -1,0 +1,126 @@
+//! Access tokens that were presented or looked into, and what they are worth: each text is checked once, and its worth is
+//! looked up anew only when something that can change it was acknowledged.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use chancery_ledger::body::token::Profile;
+use chancery_ledger::ids::{OrganisationId, TokenId, TreeSize};
+use chancery_ledger::link::Hash;
+use chancery_ledger::time::Micros;
+use chancery_projections::identity::state::{AGENTS, ORGANISATIONS, Standing, TENANTS, Tenant};
+use chancery_projections::rows::{Rows, RowsError};
+use chancery_projections::scope::{AgentIdpScope, Scope};
+use chancery_projections::token::state::{TOKENS, Token};
+use quick_cache::sync::Cache;
+
+use super::Refusal;
+use crate::limits::KNOWN_TOKENS_MAX;
+
+/// An access token, and what it is worth as of one moment.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// The token.
+    pub token: Token,
+    /// Its tenant.
+    pub home: Arc<Tenant>,
+    /// Its agent's organisation; `None` for the tenant's default one.
+    pub organisation: Option<OrganisationId>,
+    /// What its scopes allow natively.
+    pub allows: Vec<Scope>,
+    /// Why it is worth nothing, as far as that does not depend on the time.
+    dead: Option<Refusal>,
+    /// When its agent stops being usable.
+    agent_until: Option<Micros>,
+    /// What a look into it is answered while it is worth something: rendered once.
+    pub answer: OnceLock<Bytes>,
+}
+
+impl AccessToken {
+    /// What views know of a token that was signed here; `None` when it is none that opens anything by itself.
+    ///
+    /// # Errors
+    /// [`RowsError`] when a view cannot be read.
+    pub fn find(identity: &dyn Rows, tokens: &dyn Rows, id: TokenId) -> Result<Option<Self>, RowsError> {
+        let Some(token) = TOKENS.get(tokens, id)?.filter(|token| token.profile == Profile::Access) else {
+            return Ok(None);
+        };
+        let Some(agent) = token.agent else { return Ok(None) };
+        let Some(agent) = AGENTS.get(identity, agent)? else { return Ok(None) };
+        let Some(home) = TENANTS.get(identity, token.tenant)? else { return Ok(None) };
+        let Some(organisation) = ORGANISATIONS.get(identity, agent.organisation)? else { return Ok(None) };
+        let dead = if token.revoked.is_some() || token.used {
+            Some(Refusal::Revoked)
+        } else if home.standing != Standing::Active {
+            Some(Refusal::TenantSuspended)
+        } else if agent.unusable(Micros(i64::MIN)).is_some() || organisation.standing != Standing::Active {
+            Some(Refusal::AgentNotUsable)
+        } else {
+            None
+        };
+        let scopes = token.scopes.iter().filter_map(|text| AgentIdpScope::find(text));
+        Ok(Some(Self {
+            allows: scopes.flat_map(|scope| scope.allows.iter().copied()).collect(),
+            organisation: (!organisation.default).then_some(organisation.organisation),
+            dead,
+            agent_until: agent.valid_until,
+            home: Arc::new(home),
+            token,
+            answer: OnceLock::new(),
+        }))
+    }
+
+    /// Why it is worth nothing at a time; `None` when it is worth something.
+    #[must_use]
+    pub fn dead(&self, now: Micros) -> Option<Refusal> {
+        if self.dead.is_some() {
+            self.dead
+        } else if now > self.token.expires {
+            Some(Refusal::Expired)
+        } else if self.agent_until.is_some_and(|until| now > until) {
+            Some(Refusal::AgentNotUsable)
+        } else {
+            None
+        }
+    }
+}
+
+/// Texts of tokens that were checked before, by their hashes, each with what it is worth as of the last change of that.
+///
+/// A text that is no token is not kept, so that guesses push out nothing.
+#[derive(Debug)]
+pub struct KnownTokens(Cache<Hash, (TreeSize, Arc<AccessToken>)>);
+
+impl Default for KnownTokens {
+    fn default() -> Self {
+        Self(Cache::new(KNOWN_TOKENS_MAX))
+    }
+}
+
+/// What is known of a text.
+#[derive(Debug)]
+pub enum Known {
+    /// The token, as it is.
+    Now(Arc<AccessToken>),
+    /// That it is a token; what that is worth may have changed.
+    Before(TokenId),
+    /// Nothing.
+    Nothing,
+}
+
+impl KnownTokens {
+    /// What is known of a text since the log had so many events, with which what tokens are worth last changed.
+    #[must_use]
+    pub fn get(&self, text: &Hash, as_of: TreeSize) -> Known {
+        match self.0.get(text) {
+            Some((known, token)) if known == as_of => Known::Now(token),
+            Some((_, token)) => Known::Before(token.token.token),
+            None => Known::Nothing,
+        }
+    }
+
+    /// Keeps what was read from views that reflect at least so many events.
+    pub fn keep(&self, text: Hash, as_of: TreeSize, token: Arc<AccessToken>) {
+        self.0.insert(text, (as_of, token));
+    }
+}

@@ -1,0 +1,247 @@
+//! Tokens: issue, introspect, revoke (rows 10 to 12), at the vendor's paths and at those of RFC 8414's examples.
+
+use bytes::Bytes;
+use chancery_ledger::actor::{Actor, Method, Principal as Who};
+use chancery_ledger::ids::{AgentId, ThingId as _, parse_uuid};
+use chancery_projections::command::{ClientProof, ExchangeToken, RevokeToken, SecretText, Via};
+use chancery_projections::context::Caller;
+use chancery_projections::identity::state::{AGENTS, ORGANISATIONS, Standing};
+use chancery_projections::output::Output;
+use chancery_projections::rejection::Rejection;
+use chancery_projections::scope::Scope;
+use chancery_projections::sequencer;
+use chancery_projections::views::View;
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
+use serde_json::json;
+
+use super::call::{Call, ok, unexpected};
+use super::error::{Failure, OAuthError};
+use super::fields::{Fault, Fields};
+use super::wire::token::{INACTIVE, Introspection, TokenAnswer};
+use crate::auth::client::{self, Claim, Proof};
+use crate::auth::{Mount, Principal, Refusal, presented};
+use crate::jose::seconds;
+use crate::limits::{CREDENTIAL_BYTES_MAX, TOKEN_BYTES_MAX};
+use crate::problem::Problem;
+use crate::response::{self, Response};
+
+/// What a token allows for which nothing was asked.
+const DEFAULT_SCOPE: &str = "agents:read";
+/// Longest list of scopes, in characters.
+const SCOPE_CHARS_MAX: usize = 1024;
+/// What `WWW-Authenticate` says to a client that tried HTTP Basic.
+const BASIC: &str = "Basic realm=\"chancery\"";
+
+/// Row 10.
+pub(super) async fn issue(mut call: Call) -> Result<Response, Failure> {
+    let form = call.form().await.map_err(invalid_request)?;
+    let grant = form.required("grant_type", 1..=128).map_err(invalid_request)?;
+    if grant != "client_credentials" {
+        let description = format!("the grant type `{}` is not supported", cut(grant));
+        return Err(refused(StatusCode::BAD_REQUEST, "unsupported_grant_type", description));
+    }
+    let claim = claim(&call, &form)?.ok_or_else(|| {
+        let description = "the client must say who it is, by `client_id` and `client_secret` or HTTP Basic";
+        refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned())
+    })?;
+    let scope = form.text("scope", 0..=SCOPE_CHARS_MAX).map_err(invalid_request)?.unwrap_or_default();
+    let mut scopes: Vec<String> = Vec::new();
+    for text in scope.split(' ').filter(|text| !text.is_empty()) {
+        if !scopes.iter().any(|known| known == text) {
+            scopes.push(text.to_owned());
+        }
+    }
+    if scopes.is_empty() {
+        scopes.push(DEFAULT_SCOPE.to_owned());
+    }
+    let audience = match form.text("resource", 1..=255).map_err(invalid_request)? {
+        Some(resource) if resource != call.app.issuer() => vec![resource.to_owned()],
+        Some(_) | None => Vec::new(),
+    };
+    let Output::AccessToken { token, organisation, key } = exchange(&call, &claim, scopes, audience).await? else {
+        return Err(unexpected());
+    };
+    let text = call.app.render_access_token(&token, organisation, &key)?;
+    let answer = TokenAnswer {
+        access_token: text,
+        token_type: "Bearer",
+        expires_in: seconds(token.expires) - seconds(token.issued),
+        scope: token.scopes.join(" "),
+    };
+    Ok(not_stored(ok(&answer)))
+}
+
+/// Row 11. What is answered about a token is the same for as long as it is worth something, so it is rendered once.
+pub(super) async fn introspect(mut call: Call) -> Result<Response, Failure> {
+    let (form, principal) = authenticated(&mut call, Scope::TokensIntrospect).await?;
+    let text = form.required("token", 1..=TOKEN_BYTES_MAX)?;
+    let found = call.app.access_token(text).await?.filter(|token| token.home.tenant == principal.tenant());
+    let active = found.filter(|token| token.dead(call.app.now()).is_none());
+    let body = match &active {
+        None => Bytes::from_static(INACTIVE.as_bytes()),
+        Some(token) => match token.answer.get() {
+            Some(rendered) => rendered.clone(),
+            None => {
+                let rendered = serde_json::to_vec(&Introspection::of(token)).map_err(|_| Problem::Internal)?;
+                token.answer.get_or_init(|| rendered.into()).clone()
+            }
+        },
+    };
+    Ok(not_stored(response::typed(StatusCode::OK, "application/json", body)))
+}
+
+/// Row 12.
+pub(super) async fn revoke(mut call: Call) -> Result<Response, Failure> {
+    let (form, principal) = authenticated(&mut call, Scope::TokensRevoke).await?;
+    let text = form.required("token", 1..=TOKEN_BYTES_MAX)?;
+    let found = call.app.access_token(text).await?.filter(|token| token.home.tenant == principal.tenant());
+    call.principal = Some(principal);
+    if let Some(token) = found.filter(|token| token.dead(call.app.now()) != Some(Refusal::Expired)) {
+        call.submit(RevokeToken { token: token.token.token, reason: None }).await?;
+    }
+    Ok(not_stored(ok(&json!({}))))
+}
+
+/// The stub that discovery has to name: no grant of this server needs an authorization by a person.
+pub(super) async fn authorize(_: Call) -> Result<Response, Failure> {
+    let description = "this server has no authorization of people; ask for a token by client credentials";
+    Err(refused(StatusCode::BAD_REQUEST, "unsupported_response_type", description.to_owned()))
+}
+
+/// Has a client's proof exchanged for a token.
+async fn exchange(call: &Call, claim: &Claim, scopes: Vec<String>, audience: Vec<String>) -> Result<Output, Failure> {
+    let app = &call.app;
+    let Proof::Secret(secret) = &claim.proof;
+    let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
+    let principal = match client {
+        Some(client) => app.client(client, secret).await?.ok(),
+        None => None,
+    };
+    let caller = match &principal {
+        Some(principal) => principal.caller(),
+        None => Caller { tenant: app.home_of_client(client).await?, actor: anonymous() },
+    };
+    let command = ExchangeToken {
+        client: claim.client.clone(),
+        proof: ClientProof::Secret(SecretText(secret.clone())),
+        scopes,
+        audience,
+        cnf: None,
+        signer: app.token_signer(),
+        via: Via::AgentIdp,
+    };
+    let mut request = sequencer::Request::new(caller.tenant, caller, command);
+    let options = app.options(&call.request)?;
+    (request.correlation, request.origin) = (options.correlation, options.origin);
+    app.metrics().count_command("ExchangeToken");
+    let receipt = app.sequencer().submit(request)?.await?;
+    receipt.answer.map_err(|rejection| refusal(rejection, claim.is_basic))
+}
+
+fn anonymous() -> Actor {
+    Actor { principal: Who::Anonymous, method: Method::None, credential: None, acting_in: None }
+}
+
+/// Who asks, and the form: by an access token with a scope, or a client by its own proof of itself.
+async fn authenticated(call: &mut Call, scope: Scope) -> Result<(Fields, Principal), Failure> {
+    if presented(call.request.headers(), TOKEN_BYTES_MAX).is_some() {
+        let principal = call.app.principal(&call.request, Mount::AgentIdp).await?;
+        if !principal.holds(scope) {
+            return Err(Failure::forbidden("this needs the scope tokens:read"));
+        }
+        return Ok((call.form().await?, principal));
+    }
+    let form = call.form().await?;
+    let claim = claim(call, &form)?.ok_or(Problem::Unauthenticated)?;
+    let Proof::Secret(secret) = &claim.proof;
+    let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
+    let principal = match client {
+        Some(client) => call.app.client(client, secret).await?.ok().zip(Some(client)),
+        None => None,
+    };
+    let Some((principal, client)) = principal else {
+        return Err(refusal(Rejection::ClientInvalid, claim.is_basic));
+    };
+    let identity = call.app.view(View::Identity).await?;
+    let agent = AGENTS.get(&identity, client)?;
+    let organisation = match &agent {
+        Some(agent) => ORGANISATIONS.get(&identity, agent.organisation)?,
+        None => None,
+    };
+    let is_usable = agent.is_some_and(|agent| agent.unusable(call.app.now()).is_none())
+        && organisation.is_some_and(|organisation| organisation.standing == Standing::Active);
+    if !is_usable {
+        return Err(refusal(Rejection::AgentNotUsable { why: "it may not act" }, claim.is_basic));
+    }
+    Ok((form, principal))
+}
+
+/// What a client says of itself; `None` when it says nothing.
+fn claim(call: &Call, form: &Fields) -> Result<Option<Claim>, Failure> {
+    let invalid = |_| {
+        let description = "`Authorization: Basic` holds no client id and secret";
+        refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned())
+    };
+    let basic = client::basic(call.request.headers()).map_err(invalid)?;
+    let id = form.text("client_id", 1..=256).map_err(invalid_request)?;
+    let secret = form.text("client_secret", 1..=CREDENTIAL_BYTES_MAX).map_err(invalid_request)?;
+    match (basic, id, secret) {
+        (Some(basic), id, None) if id.is_none_or(|id| id == basic.client) => Ok(Some(basic)),
+        (Some(_), ..) => {
+            let description = "a client says who it is in one way, not in two";
+            Err(refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned()))
+        }
+        (None, Some(id), Some(secret)) => {
+            let proof = Proof::Secret(secret.to_owned().into());
+            Ok(Some(Claim { client: id.to_owned(), proof, is_basic: false }))
+        }
+        (None, Some(_), None) => Err(invalid_request(Fault::missing("client_secret"))),
+        (None, None, Some(_)) => Err(invalid_request(Fault::missing("client_id"))),
+        (None, None, None) => Ok(None),
+    }
+}
+
+/// What is wrong with a form, as OAuth 2.0 says it.
+fn invalid_request(fault: impl Into<Failure>) -> Failure {
+    match fault.into() {
+        Failure::Field(Fault { field, reason }) => {
+            refused(StatusCode::BAD_REQUEST, "invalid_request", format!("`{field}` {reason}"))
+        }
+        Failure::Problem(problem @ Problem::MediaType { .. }) => {
+            refused(StatusCode::BAD_REQUEST, "invalid_request", problem.to_string())
+        }
+        other => other,
+    }
+}
+
+/// A refusal by the ledger, as OAuth 2.0 says it.
+fn refusal(rejection: Rejection, is_basic: bool) -> Failure {
+    let (status, error) = match &rejection {
+        Rejection::ClientInvalid => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        Rejection::AgentNotUsable { .. } | Rejection::TenantSuspended | Rejection::QuotaExhausted { .. } => {
+            (StatusCode::FORBIDDEN, "unauthorized_client")
+        }
+        Rejection::ScopeUnknown { .. } | Rejection::ScopeNotHeld { .. } => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        Rejection::Invalid { field: "scopes", .. } => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        Rejection::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
+        _ => return rejection.into(),
+    };
+    let challenge = (is_basic && status == StatusCode::UNAUTHORIZED).then_some(BASIC);
+    OAuthError { status, error, description: rejection.to_string(), challenge }.into()
+}
+
+fn refused(status: StatusCode, error: &'static str, description: String) -> Failure {
+    OAuthError { status, error, description, challenge: None }.into()
+}
+
+/// A caller's word, as far as it is repeated to it.
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
+}
+
+/// What only its caller may keep (RFC 6749 section 5.1). Every answer says already that it is not to be stored.
+fn not_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}

@@ -1,0 +1,65 @@
+//! Tokens and what is said of them (contracts/agentidp.md section 8).
+
+use chancery_ledger::ids::ThingId as _;
+use chancery_projections::b64u;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::auth::access_token::AccessToken;
+use crate::jose::{organisation_text, seconds};
+
+/// What a token that is worth nothing is said to be.
+pub const INACTIVE: &str = r#"{"active":false}"#;
+
+/// A new access token.
+#[derive(Debug, Serialize)]
+pub struct TokenAnswer {
+    /// Its text.
+    pub access_token: String,
+    /// How it is presented.
+    pub token_type: &'static str,
+    /// For how many seconds it lives.
+    pub expires_in: i64,
+    /// What it allows.
+    pub scope: String,
+}
+
+/// What is said of a token that is worth something (RFC 7662 section 2.2).
+#[derive(Debug, Serialize)]
+pub struct Introspection {
+    active: bool,
+    sub: Uuid,
+    client_id: Uuid,
+    scope: String,
+    token_type: &'static str,
+    iat: i64,
+    exp: i64,
+    jti: Uuid,
+    organization_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aud: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Value>,
+}
+
+impl Introspection {
+    /// What is said of a token.
+    #[must_use]
+    pub fn of(known: &AccessToken) -> Self {
+        let token = &known.token;
+        Self {
+            active: true,
+            sub: token.principal.uuid(),
+            client_id: token.agent.map_or(token.principal.uuid(), |agent| agent.uuid()),
+            scope: token.scopes.join(" "),
+            token_type: if token.cnf.is_some() { "DPoP" } else { "Bearer" },
+            iat: seconds(token.issued),
+            exp: seconds(token.expires),
+            jti: token.token.uuid(),
+            organization_id: organisation_text(known.organisation),
+            aud: token.audience.clone(),
+            cnf: token.cnf.map(|key| json!({ "jkt": b64u::render(&key.0) })),
+        }
+    }
+}

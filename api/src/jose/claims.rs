@@ -1,0 +1,77 @@
+//! What tokens say, in JSON.
+
+use chancery_ledger::actor::Principal;
+use chancery_ledger::ids::{OrganisationId, ThingId as _};
+use chancery_ledger::time::Micros;
+use chancery_projections::b64u;
+use chancery_projections::token::state::Token;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What stands for a tenant's default organisation in tokens.
+const DEFAULT_ORGANISATION: &str = "org_system";
+
+/// What an access token says (contracts/agentidp.md section 8).
+#[derive(Debug, Serialize)]
+pub struct AccessClaims<'a> {
+    iss: &'a str,
+    sub: Uuid,
+    client_id: Uuid,
+    scope: String,
+    jti: Uuid,
+    iat: i64,
+    exp: i64,
+    organization_id: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    aud: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// The key that a token is bound to (RFC 7800, RFC 9449 section 6.1).
+#[derive(Debug, Serialize)]
+struct Confirmation {
+    jkt: String,
+}
+
+impl<'a> AccessClaims<'a> {
+    /// What a token says.
+    #[must_use]
+    pub fn of(token: &'a Token, organisation: Option<OrganisationId>, issuer: &'a str) -> Self {
+        let subject = match &token.principal {
+            Principal::Agent(agent) => agent.uuid(),
+            other => other.uuid(),
+        };
+        Self {
+            iss: issuer,
+            sub: subject,
+            client_id: token.agent.map_or(subject, |agent| agent.uuid()),
+            scope: token.scopes.join(" "),
+            jti: token.token.uuid(),
+            iat: seconds(token.issued),
+            exp: seconds(token.expires),
+            organization_id: organisation_text(organisation),
+            aud: &token.audience,
+            cnf: token.cnf.map(|key| Confirmation { jkt: b64u::render(&key.0) }),
+        }
+    }
+}
+
+/// An organisation, as tokens name it.
+#[must_use]
+pub fn organisation_text(organisation: Option<OrganisationId>) -> String {
+    organisation.map_or_else(|| DEFAULT_ORGANISATION.to_owned(), |id| id.to_string())
+}
+
+/// A time as JWTs have it (RFC 7519 section 2).
+#[must_use]
+pub const fn seconds(time: Micros) -> i64 {
+    time.0.div_euclid(1_000_000)
+}
+
+/// What of a token is read back: its id. Everything else is asked of the ledger.
+#[derive(Debug, Deserialize)]
+pub struct TokenClaims {
+    /// Its id.
+    pub jti: String,
+}

@@ -1,0 +1,179 @@
+//! Access tokens for clients that prove who they are (OAuth 2.0 client credentials). In: a proof that the edge read, or
+//! checked. Out: the token as a fact; its text is rendered from that, after the commit.
+//!
+//! Invariants: no token allows what its agent may not ask for; a proof that does not hold is a fact, durable before its
+//! refusal is answered; no number of them locks anybody out.
+
+use chancery_ledger::actor::Principal;
+use chancery_ledger::body::Body;
+use chancery_ledger::body::identity::{AuthenticationFailed, CredentialKind};
+use chancery_ledger::body::token::{Grant, Profile, TokenIssued, TokenRefused};
+use chancery_ledger::ids::{AgentId, TenantId, TokenId};
+use chancery_ledger::time::Micros;
+
+use crate::check::check_len;
+use crate::command::{ClientProof, ExchangeToken};
+use crate::context::Context;
+use crate::credential::secret_hash;
+use crate::decision::{Decided, State, Stop};
+use crate::identity::decide::agent;
+use crate::identity::state::{AGENTS, Agent, CREDENTIAL_HASHES, CREDENTIALS, TOKEN_KEYS, purpose_code};
+use crate::rejection::Rejection;
+use crate::rows::RowsError;
+use crate::scope::AgentIdpScope;
+
+/// How long an access token lives, in seconds (DOMAIN section 3.2).
+pub const LIFE_SECS: i64 = 3600;
+/// Most scopes of one access token.
+const SCOPES_MAX: usize = 32;
+/// Most parties an access token can be for.
+const AUDIENCE_MAX: usize = 8;
+/// Longest name of one, in characters.
+const AUDIENCE_CHARS_MAX: usize = 255;
+/// Longest claim of a client that is kept.
+const CLAIM_CHARS_MAX: usize = 64;
+
+/// Decides [`ExchangeToken`].
+///
+/// # Errors
+/// In this order: [`Rejection::Invalid`], [`Rejection::ClientInvalid`], [`Rejection::AgentNotUsable`],
+/// [`Rejection::ScopeUnknown`], [`Rejection::ScopeNotHeld`]. All but the first are facts.
+pub fn exchange(state: &State<'_>, command: &ExchangeToken, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check(command)?;
+    let tenant = ctx.tenant();
+    let claimed: Option<AgentId> = command.client.parse().ok();
+    let found = match claimed {
+        Some(id) => AGENTS.get(state.identity, id)?.filter(|agent| agent.tenant == tenant),
+        None => None,
+    };
+    let Some(agent) = found else {
+        return Ok(failed(tenant, command, None, "unknown", Rejection::ClientInvalid));
+    };
+    if let Some(why) = proof_fails(state, &agent, &command.proof, ctx.now())? {
+        return Ok(failed(tenant, command, Some(agent.agent), why, Rejection::ClientInvalid));
+    }
+    match agent::check_usable(state, &agent, ctx.now()) {
+        Ok(()) => {}
+        Err(Stop::Refused(Rejection::AgentNotUsable { why })) => {
+            return Ok(failed(tenant, command, Some(agent.agent), why, Rejection::AgentNotUsable { why }));
+        }
+        Err(stop) => return Err(stop),
+    }
+    if let Some(why) = scopes_refused(&command.scopes) {
+        let fact = TokenRefused {
+            profile: Profile::Access,
+            agent: Some(agent.agent),
+            mission: None,
+            parent: None,
+            why: why.code().to_owned(),
+        };
+        return Ok(Decided::refused(tenant, vec![fact.into()], why));
+    }
+    Ok(Decided::facts(tenant, vec![issued(state, command, agent.agent, ctx)?]))
+}
+
+/// Why a proof does not hold; `None` when it does. The look-up is by a hash of 256 random bits, so that its time tells
+/// nothing of the secret.
+fn proof_fails(
+    state: &State<'_>, agent: &Agent, proof: &ClientProof, now: Micros,
+) -> Result<Option<&'static str>, RowsError> {
+    let digest = match proof {
+        ClientProof::Secret(secret) => secret_hash(&secret.0),
+        ClientProof::Assertion { key } => {
+            let held = agent.identity_key.as_ref().is_some_and(|identity| identity.key == *key);
+            return Ok((!held).then_some("key_revoked"));
+        }
+    };
+    let Some(id) = CREDENTIAL_HASHES.get(state.identity, digest)? else { return Ok(Some("unknown")) };
+    let credential = CREDENTIALS.get(state.identity, id)?.ok_or(RowsError::Missing("a credential"))?;
+    let is_its = credential.principal == Principal::Agent(agent.agent);
+    if !is_its || credential.kind != CredentialKind::ClientSecret {
+        return Ok(Some("unknown"));
+    }
+    Ok(credential.dead(now))
+}
+
+/// Why the scopes asked for are not given, the first of them that is wrong.
+fn scopes_refused(scopes: &[String]) -> Option<Rejection> {
+    for text in scopes {
+        match AgentIdpScope::find(text) {
+            None => return Some(Rejection::ScopeUnknown { scope: text.clone() }),
+            Some(scope) if !scope.is_core => return Some(Rejection::ScopeNotHeld { scope: text.clone() }),
+            Some(_) => {}
+        }
+    }
+    None
+}
+
+fn issued(state: &State<'_>, command: &ExchangeToken, agent: AgentId, ctx: &mut Context<'_>) -> Result<Body, Stop> {
+    let key = TOKEN_KEYS.get(state.identity, purpose_code(command.signer))?;
+    let key = key.ok_or(Rejection::NotConfigured { what: "key to sign tokens with" })?;
+    let token: TokenId = ctx.id()?;
+    let issued = TokenIssued {
+        token,
+        profile: Profile::Access,
+        grant: Grant::Client,
+        principal: Principal::Agent(agent),
+        agent: Some(agent),
+        mission: None,
+        execution: None,
+        session: None,
+        parent: None,
+        root: token,
+        depth: 0,
+        replaces: None,
+        audience: command.audience.clone(),
+        scopes: command.scopes.clone(),
+        services: Vec::new(),
+        terms: None,
+        interval: None,
+        accountability: None,
+        expires: expiry(ctx.now(), LIFE_SECS),
+        max_uses: None,
+        hash: None,
+        cnf: command.cnf,
+        key: Some(key.key),
+        signature: None,
+        snapshot: None,
+    };
+    Ok(issued.into())
+}
+
+/// When a token ends that is issued now: at a whole second, since its text says it in seconds.
+#[must_use]
+pub const fn expiry(now: Micros, life_secs: i64) -> Micros {
+    Micros((now.0.div_euclid(1_000_000) + life_secs) * 1_000_000)
+}
+
+fn failed(
+    tenant: TenantId, command: &ExchangeToken, agent: Option<AgentId>, why: &str, rejection: Rejection,
+) -> Decided {
+    let fact = AuthenticationFailed {
+        mount: command.via.name().to_owned(),
+        claimed: harmless(&command.client).map(str::to_owned),
+        principal: agent.map(Principal::Agent),
+        why: why.to_owned(),
+        count: 1,
+    };
+    Decided::refused(tenant, vec![fact.into()], rejection)
+}
+
+/// A client's claim of who it is, where nothing can be hidden in it.
+#[must_use]
+pub fn harmless(claim: &str) -> Option<&str> {
+    let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    ((1..=CLAIM_CHARS_MAX).contains(&claim.len()) && claim.bytes().all(is_harmless)).then_some(claim)
+}
+
+fn check(command: &ExchangeToken) -> Result<(), Rejection> {
+    let distinct = |texts: &[String]| texts.iter().enumerate().all(|(at, text)| !texts[..at].contains(text));
+    if !(1..=SCOPES_MAX).contains(&command.scopes.len()) || !distinct(&command.scopes) {
+        let why = format!("must be 1 to {SCOPES_MAX} distinct texts");
+        return Err(Rejection::Invalid { field: "scopes", why });
+    }
+    if command.audience.len() > AUDIENCE_MAX || !distinct(&command.audience) {
+        let why = format!("must be at most {AUDIENCE_MAX} distinct texts");
+        return Err(Rejection::Invalid { field: "audience", why });
+    }
+    command.audience.iter().try_for_each(|text| check_len("audience", text, 1, AUDIENCE_CHARS_MAX))
+}
