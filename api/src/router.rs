@@ -58,6 +58,8 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/execution/audit-chains/{chain}", &views::execution::CHAIN),
     Route(GET, "/v1/execution/audit-chains/{chain}/entries", &views::execution::ENTRIES),
     Route(GET, "/v1/execution/audit-chains/{chain}/verify", &views::execution::VERIFY),
+    Route(GET, "/v1/execution/audit-log/agentidp", &views::audit_log::ENTRIES),
+    Route(GET, "/v1/execution/audit-log/agentidp/verify", &views::audit_log::VERIFY),
     Route(GET, "/v1/ledger/export", &export::EXPORT),
     Route(GET, "/v1/ledger/keystore", &backup::KEYSTORE),
     Route(GET, "/v1/ledger/sealing-keys", &backup::SEALING_KEYS),

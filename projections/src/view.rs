@@ -184,9 +184,9 @@ impl Paging {
     }
 
     /// Goes through a list whose ordinals are `1..=length`, and takes what `pick` gives.
-    pub(crate) fn over<T>(
-        &self, length: u64, mut pick: impl FnMut(u64) -> Result<Option<T>, ViewError>,
-    ) -> Result<Page<T>, ViewError> {
+    pub(crate) fn over<T, E>(
+        &self, length: u64, mut pick: impl FnMut(u64) -> Result<Option<T>, E>,
+    ) -> Result<Page<T>, E> {
         let mut items = Vec::new();
         let left = match (self.order, self.after) {
             (Order::Ascending, after) => length.saturating_sub(after.unwrap_or(0)),

@@ -48,6 +48,17 @@ fn what_was_done_is_told_and_found_again_after_a_restart() {
     let beyond = query(&daemon, "page=9");
     assert_eq!((actions(&beyond).len(), &beyond["page"]), (0, &json!(9)));
 
+    // Natively it is the same log, now and as of a past event.
+    let native = daemon.get(&format!("/v1/execution/audit-log/agentidp?agent={agent}&limit=2")).ok();
+    let ids = |items: &Value, name: &str| -> Vec<Value> {
+        items.as_array().unwrap().iter().map(|item| item[name].clone()).collect()
+    };
+    assert_eq!(ids(&native["items"], "id"), ids(&page["data"], "eventId")[..2]);
+    assert!(native["next"].is_string());
+    let size = daemon.get("/v1/execution/audit-log/agentidp/verify").ok()["checked"].as_u64().unwrap();
+    let before = daemon.get("/v1/execution/audit-log/agentidp/verify?as_of=11").ok()["checked"].as_u64().unwrap();
+    assert_eq!(size, before + 2, "the agent was registered by then");
+
     let rebuilt = daemon.send("POST", "/v1/views/execution/rebuild", &[], b"").ok();
     assert_eq!(rebuilt["equal"], json!(true));
     assert!(daemon.stop().0.success());

@@ -14,12 +14,16 @@ use chancery_ledger::store::{Group, LogStore, Record, Records, Seals, StoreError
 use chancery_ledger::time::Micros;
 use chancery_projections::command::{OrganisationRef, RegisterAgent};
 use chancery_projections::lane::agentidp::entry::{Action, Outcome, time_text};
-use chancery_projections::lane::agentidp::view::{EntryView, Selection, Verdict, find, page, verify};
-use chancery_projections::view::PageNumber;
+use chancery_projections::lane::agentidp::view::{EntryView, Selection, Verdict, find, list, page, verify};
+use chancery_projections::rows::Order;
+use chancery_projections::rows::store::ViewStore;
+use chancery_projections::view::{PageNumber, Paging, Reading};
+use chancery_projections::views::View;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::histories::feed;
 use crate::world::*;
 
 /// The world's events, as a log has them.
@@ -86,6 +90,21 @@ fn all(w: &World, log: &EventLog, tenant: TenantId, selection: &Selection, size:
         }
     }
     unreachable!()
+}
+
+/// All of a selection of the root tenant, by cursors.
+#[track_caller]
+fn listed(w: &World, log: &EventLog, selection: &Selection, order: Order, limit: usize) -> Vec<EntryView> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let paging = Paging::new(order, cursor.as_deref(), Some(limit)).unwrap();
+        let part = list(&w.reading(), log, w.root, selection, &paging).unwrap();
+        found.extend(part.items);
+        match part.next {
+            Some(next) => cursor = Some(next),
+            None => return found,
+        }
+    }
 }
 
 fn every(w: &World, log: &EventLog, tenant: TenantId) -> Vec<EntryView> {
@@ -338,7 +357,11 @@ proptest! {
                                 && from.is_none_or(|from| entry.time >= from)
                                 && to.is_none_or(|to| entry.time <= to)
                         }).cloned().collect();
-                        prop_assert_eq!(all(&w, &log, w.root, &selection, size), picked);
+                        prop_assert_eq!(all(&w, &log, w.root, &selection, size), picked.clone());
+                        let mut listed = listed(&w, &log, &selection, Order::Descending, size);
+                        prop_assert_eq!(&listed, &picked);
+                        listed.reverse();
+                        prop_assert_eq!(self::listed(&w, &log, &selection, Order::Ascending, size), listed);
                     }
                 }
             }
@@ -371,6 +394,35 @@ fn happen(w: &mut World, agents: &[AgentId; 3], (what, agent, token, millis): De
         (6, None) => w.given(root, Principal::Anonymous, failed("nobody")),
         (7, _) => w.given(w.second, owner, failed("00000000-0000-0000-0000-000000000005")),
         _ => w.advance_secs(1),
+    }
+}
+
+#[test]
+fn the_past_reads_as_it_was() {
+    let mut w = World::new();
+    let command = RegisterAgent { organisation: Some(OrganisationRef::Slug("else".into())), ..register("a") };
+    let agent = registered(&w.when(command).then_decided());
+    for _ in 0..20 {
+        w.when(suspend(agent)).then_decided();
+        w.when(resume(agent)).then_decided();
+    }
+    let (log, entries) = (EventLog::of(&w.events), every(&w, &EventLog::of(&w.events), w.root));
+    let dir = tempfile::tempdir().unwrap();
+    let store = ViewStore::open(dir.path()).unwrap();
+    feed(View::Execution, &store, &w.events);
+    for at in 0..w.events.len() {
+        let at = Seq(at as u64);
+        let past = store.snapshot().at(at);
+        let reading = Reading { execution: &past, ..w.reading() };
+        let until: Vec<_> = entries.iter().filter(|entry| entry.id.seq <= at).cloned().collect();
+        let of_agent = until.iter().filter(|entry| entry.agent == agent.uuid()).count() as u64;
+        let first = PageNumber { number: 1, size: 100 };
+        let found = page(&reading, &log, w.root, &Selection::default(), first).unwrap();
+        assert_eq!(found.items, until, "as of {at}");
+        let selection = Selection { agent: Some(agent.uuid()), ..Selection::default() };
+        assert_eq!(page(&reading, &log, w.root, &selection, first).unwrap().total, of_agent, "as of {at}");
+        let verdict = verify(&reading, &log, w.root, None, None).unwrap();
+        assert_eq!((verdict.broken, verdict.head.map(|head| head.to_string())), (None, chained(&until)));
     }
 }
 

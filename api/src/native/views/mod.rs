@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::response::{self, Response};
 
+pub mod audit_log;
 pub mod execution;
 pub mod identity;
 pub mod issuers;

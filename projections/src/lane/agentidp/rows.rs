@@ -24,7 +24,11 @@ const MARKS: Table<Mark> = Table::new(110).for_readers();
 const AGENT_MARKS: Table<Mark> = Table::new(111).for_readers();
 /// Tokens whose end the audit log tells.
 const TOKENS: Table<()> = Table::new(112).for_readers();
-/// How far a tenant's list has grown: only now.
+/// The organisation of an agent within a tenant, by both, unless it is the default one.
+const ORGANISATIONS: Table<OrganisationId> = Table::new(113).for_readers();
+/// A tenant's default organisation.
+const DEFAULT_ORGANISATIONS: Table<OrganisationId> = Table::new(114).for_readers();
+/// How far a tenant's list has grown: only now. [`List::marks`] also knows it as of a past event.
 const TAILS: Table<Tail> = Table::new(174).for_readers();
 /// How far an agent's list has grown, by tenant and agent: only now.
 const AGENT_TAILS: Table<Tail> = Table::new(175).for_readers();
@@ -99,6 +103,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     if let Body::OrganisationCreated(it) = &event.body
         && it.default
     {
+        DEFAULT_ORGANISATIONS.put(rows, tenant, &it.organisation)?;
         tail.organisation = Some(it.organisation);
     }
     let mut agents: BTreeMap<Uuid, Tail> = BTreeMap::new();
@@ -111,6 +116,9 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         };
         if let Body::AgentRegistered(it) = &event.body {
             agent.organisation = Some(it.organisation).filter(|it| Some(*it) != tail.organisation);
+            if let Some(organisation) = &agent.organisation {
+                ORGANISATIONS.put(rows, (tenant, it.agent), organisation)?;
+            }
         }
         let organisation = match entry.organisation {
             Belongs::ToItsAgents => agent.organisation,
@@ -151,7 +159,7 @@ pub fn is_known(rows: &dyn Rows, token: TokenId) -> Result<bool, RowsError> {
 /// # Errors
 /// As [`Table::get`].
 pub fn organisation(rows: &dyn Rows, tenant: TenantId, agent: Uuid) -> Result<Option<OrganisationId>, RowsError> {
-    Ok(AGENT_TAILS.get(rows, (tenant, AgentId(agent)))?.and_then(|tail| tail.organisation))
+    ORGANISATIONS.get(rows, (tenant, AgentId(agent)))
 }
 
 /// A tenant's default organisation.
@@ -159,7 +167,7 @@ pub fn organisation(rows: &dyn Rows, tenant: TenantId, agent: Uuid) -> Result<Op
 /// # Errors
 /// As [`Table::get`].
 pub fn default_organisation(rows: &dyn Rows, tenant: TenantId) -> Result<Option<OrganisationId>, RowsError> {
-    Ok(TAILS.get(rows, tenant)?.and_then(|tail| tail.organisation))
+    DEFAULT_ORGANISATIONS.get(rows, tenant)
 }
 
 /// A list of marks.
@@ -192,7 +200,20 @@ impl<'a> List<'a> {
             None => TAILS.get(self.rows, self.tenant)?,
             Some(agent) => AGENT_TAILS.get(self.rows, (self.tenant, AgentId(agent)))?,
         };
-        Ok(tail.map_or(0, |tail| tail.marks))
+        if let Some(tail) = tail {
+            return Ok(tail.marks);
+        }
+        // In a reading of the past, which has no tails, it is found among the marks, which are without gaps: the mark at
+        // `there` is there, and the one at `missing` is not.
+        let (mut there, mut missing) = (0, 1);
+        while self.found(missing)?.is_some() {
+            (there, missing) = (missing, missing * 2);
+        }
+        while missing - there > 1 {
+            let middle = there + (missing - there) / 2;
+            if self.found(middle)?.is_some() { there = middle } else { missing = middle }
+        }
+        Ok(there)
     }
 
     /// The mark at a place, from 1.
@@ -200,11 +221,14 @@ impl<'a> List<'a> {
     /// # Errors
     /// As [`Table::get`]; [`RowsError::Missing`] when there is none.
     pub fn mark(&self, place: u64) -> Result<Mark, RowsError> {
-        let mark = match self.agent {
-            None => MARKS.get(self.rows, (self.tenant, place))?,
-            Some(agent) => AGENT_MARKS.get(self.rows, ((self.tenant, AgentId(agent)), place))?,
-        };
-        mark.ok_or(RowsError::Missing("a mark of an audit log"))
+        self.found(place)?.ok_or(RowsError::Missing("a mark of an audit log"))
+    }
+
+    fn found(&self, place: u64) -> Result<Option<Mark>, RowsError> {
+        match self.agent {
+            None => MARKS.get(self.rows, (self.tenant, place)),
+            Some(agent) => AGENT_MARKS.get(self.rows, ((self.tenant, AgentId(agent)), place)),
+        }
     }
 
     /// The first place of `first..end` whose mark is as wanted, where all from there on are; `end` when none is.

@@ -12,7 +12,9 @@ use chancery_ledger::link::{self, Hash};
 use chancery_ledger::shred::{Encrypted, FieldContext};
 use chancery_ledger::store::{LogStore, Record, Records, StoreError};
 use chancery_ledger::time::Micros;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::entry::{self, Action, Belongs, Entry, Outcome, entries};
@@ -20,7 +22,7 @@ use super::rows::{self, Counts, List, Mark};
 use crate::context::ContextError;
 use crate::origin::{self, Origin};
 use crate::rows::RowsError;
-use crate::view::{NumberedPage, PageNumber, Reading};
+use crate::view::{NumberedPage, Page, PageNumber, Paging, Reading};
 
 /// How many events of others are read through on the way to the next of a chain that is verified, before it is looked up.
 const READ_THROUGH_MAX: u64 = 256;
@@ -52,13 +54,17 @@ impl Selection {
 }
 
 /// An entry as readers see it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct EntryView {
     /// Its id.
+    #[serde(serialize_with = "reference_text")]
+    #[schemars(with = "Uuid")]
     pub id: EventRef,
     /// When.
     pub time: Micros,
-    /// What was done.
+    /// What was done, in the vendor's word.
+    #[serde(serialize_with = "action_text")]
+    #[schemars(with = "String")]
     pub action: Action,
     /// Which agent it is about; nil when it is about none.
     pub agent: Uuid,
@@ -73,7 +79,8 @@ pub struct EntryView {
 }
 
 /// What an event says beside who, what and when.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Details {
     /// Nothing more.
     Nothing,
@@ -123,8 +130,16 @@ pub enum Details {
     },
 }
 
+fn reference_text<S: Serializer>(reference: &EventRef, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&reference.uuid())
+}
+
+fn action_text<S: Serializer>(action: &Action, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(action.text())
+}
+
 /// Whether the chain is whole, over a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdict {
     /// Entries that were checked before the first fault.
     pub checked: u64,
@@ -137,9 +152,11 @@ pub struct Verdict {
 }
 
 /// Where and why the chain is not whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Broken {
     /// The first entry of the event where the fault was found.
+    #[serde(serialize_with = "reference_text")]
+    #[schemars(with = "Uuid")]
     pub entry: EventRef,
     /// What is wrong there, as a sentence.
     pub why: String,
@@ -169,25 +186,77 @@ pub enum AuditError {
 pub fn page(
     reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, selection: &Selection, page: PageNumber,
 ) -> Result<NumberedPage<EntryView>, AuditError> {
-    let list = List::new(reading.execution, tenant, selection.agent);
-    let count = |mark: &Mark| mark.counts.of(|action| selection.means(action));
-    let places = list.within(selection.from, selection.to)?;
-    let up_to = |end: u64| if end <= 1 { Ok(0) } else { list.mark(end - 1).map(|mark| count(&mark)) };
-    let (before, all) = (up_to(places.start)?, up_to(places.end)?);
-    let total = all.saturating_sub(before);
+    let selected = Selected::of(reading, tenant, selection)?;
+    let total = selected.total();
     let mut items = Vec::new();
-    // The entries that are still to be given are the selection's first `left`, of which the last comes next.
-    let (mut left, mut end) = (total.saturating_sub(page.skip()), places.end);
+    // The entries that are still to be given are the first `left`, of which the last comes next.
+    let (mut left, mut end) = (total.saturating_sub(page.skip()), selected.places.end);
     while left > 0 && items.len() < page.size {
-        let place = list.first_near_end(places.start, end, |mark| count(mark) >= before + left)?;
-        let below = up_to(place)?.saturating_sub(before);
-        let found = of_event(reading, log, tenant, selection, list.mark(place)?.seq)?;
+        let (place, below) = selected.place(left, end)?;
+        let found = of_event(reading, log, tenant, selection, selected.list.mark(place)?.seq)?;
         let upper = usize::try_from(left - below).unwrap_or(usize::MAX);
         let wanted = found.get(..upper).ok_or(RowsError::Missing("an entry of an audit log"))?;
         items.extend(wanted.iter().rev().take(page.size - items.len()).cloned());
         (left, end) = (below, place);
     }
     Ok(NumberedPage { items, total })
+}
+
+/// Part of the entries of a tenant.
+///
+/// # Errors
+/// [`AuditError`] when view, log or keys cannot be read.
+pub fn list(
+    reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, selection: &Selection, paging: &Paging,
+) -> Result<Page<EntryView>, AuditError> {
+    let selected = Selected::of(reading, tenant, selection)?;
+    paging.over(selected.total(), |rank| {
+        let (place, below) = selected.place(rank, selected.places.end)?;
+        let found = of_event(reading, log, tenant, selection, selected.list.mark(place)?.seq)?;
+        let index = usize::try_from(rank - 1 - below).unwrap_or(usize::MAX);
+        Ok(Some(found.into_iter().nth(index).ok_or(RowsError::Missing("an entry of an audit log"))?))
+    })
+}
+
+/// The entries of a selection, by their ranks: the oldest is the first.
+struct Selected<'a> {
+    list: List<'a>,
+    selection: &'a Selection,
+    /// The marks among which they are.
+    places: Range<u64>,
+    /// How many entries like them there are before those, and up to the last of those.
+    before: u64,
+    all: u64,
+}
+
+impl<'a> Selected<'a> {
+    fn of(reading: &Reading<'a>, tenant: TenantId, selection: &'a Selection) -> Result<Self, RowsError> {
+        let list = List::new(reading.execution, tenant, selection.agent);
+        let places = list.within(selection.from, selection.to)?;
+        let mut selected = Self { list, selection, places, before: 0, all: 0 };
+        (selected.before, selected.all) =
+            (selected.up_to(selected.places.start)?, selected.up_to(selected.places.end)?);
+        Ok(selected)
+    }
+
+    fn total(&self) -> u64 {
+        self.all.saturating_sub(self.before)
+    }
+
+    fn count(&self, mark: &Mark) -> u64 {
+        mark.counts.of(|action| self.selection.means(action))
+    }
+
+    /// How many entries like the selection's there are before a place.
+    fn up_to(&self, place: u64) -> Result<u64, RowsError> {
+        if place <= 1 { Ok(0) } else { self.list.mark(place - 1).map(|mark| self.count(&mark)) }
+    }
+
+    /// The place before `end` of the mark that holds the entry of a rank, and how many of the selection are before it.
+    fn place(&self, rank: u64, end: u64) -> Result<(u64, u64), RowsError> {
+        let place = self.list.first_near_end(self.places.start, end, |mark| self.count(mark) >= self.before + rank)?;
+        Ok((place, self.up_to(place)?.saturating_sub(self.before)))
+    }
 }
 
 /// An entry of a tenant, by its id.
