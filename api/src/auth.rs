@@ -234,6 +234,12 @@ impl Principal {
         if self.holds(scope) { Ok(()) } else { Err(Rejection::ScopeMissing { scope: scope.text() }) }
     }
 
+    /// Whether what it came with reaches the credentials of agents that are not it.
+    #[must_use]
+    pub fn manages_all_agents(&self) -> bool {
+        self.holds(Scope::OrganisationsWrite)
+    }
+
     /// Lets a principal of the root tenant act in another, named by slug or id; in its own it acts anyway.
     ///
     /// # Errors
@@ -376,6 +382,8 @@ mod tests {
             tenant,
             principal: actor::Principal::Tenant(tenant),
             kind: CredentialKind::ApiKey,
+            hash: Hash([1; 32]),
+            ordinal: 0,
             name: None,
             scopes: Vec::new(),
             audience: vec![Mount::Native.name().to_owned()],

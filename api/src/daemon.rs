@@ -174,6 +174,7 @@ fn write_bootstrap_file(file: &Path, first: &FirstStart) -> io::Result<()> {
         "tenant": first.tenant,
         "admin_key": *first.admin_key,
         "orgkernel": { "token": *first.orgkernel_token },
+        "agentidp": { "client_id": first.agentidp.client_id, "client_secret": *first.agentidp.client_secret },
     });
     let unfinished = with_suffix(file, ".unfinished");
     // One that a start cut short has left.
@@ -197,14 +198,16 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
 
 /// Tells a newcomer what comes next. Standard output stays with the one line that scripts wait for.
 fn print_first_steps(first: &FirstStart, url: &str) -> io::Result<()> {
-    let FirstStart { tenant, admin_key, orgkernel_token } = first;
+    let FirstStart { tenant, admin_key, orgkernel_token, agentidp } = first;
     let mut out = io::stderr().lock();
     writeln!(
         out,
         "\nThis is a new ledger. Its first keys are shown this once; the log holds only their hashes.\n\n  \
            tenant            {tenant}\n  \
            admin key         {admin}\n  \
-           OrgKernel token   {orgkernel}   (base URL {url}/orgkernel)\n\n\
+           OrgKernel token   {orgkernel}   (base URL {url}/orgkernel)\n  \
+           AgentIdP client   {client}   (base URL {url}/agentidp)\n  \
+           its secret        {client_secret}\n\n\
          Register an agent and see it in the log:\n\n  \
            export CHANCERY_KEY={admin}\n  \
            curl -H \"Authorization: Bearer $CHANCERY_KEY\" {url}/v1/commands \\\n    \
@@ -214,6 +217,8 @@ fn print_first_steps(first: &FirstStart, url: &str) -> io::Result<()> {
          GET /openapi.json describes everything else.\n",
         admin = **admin_key,
         orgkernel = **orgkernel_token,
+        client = agentidp.client_id,
+        client_secret = *agentidp.client_secret,
     )?;
     out.flush()
 }

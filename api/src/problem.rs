@@ -406,7 +406,11 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::MissionExists
         | Rejection::ChainExists
         | Rejection::ChainClosed
+        | Rejection::FieldImmutable { .. }
         | Rejection::OrganisationDeleted
+        | Rejection::OrganisationHasAgents
+        | Rejection::DefaultOrganisation
+        | Rejection::AlreadyMember
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
         | Rejection::LimitReached { .. }
@@ -421,7 +425,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
 
 fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
     match rejection {
-        Rejection::Invalid { field, .. } => object([("field", (*field).into())]),
+        Rejection::Invalid { field, .. } | Rejection::FieldImmutable { field } => object([("field", (*field).into())]),
         Rejection::NotFound { thing } | Rejection::NotOwner { thing } => object([("thing", (*thing).into())]),
         Rejection::NotConfigured { what } => object([("what", (*what).into())]),
         Rejection::QuotaExhausted { quota, max } => object([("quota", (*quota).into()), ("max", (*max).into())]),
@@ -441,6 +445,9 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         Rejection::MissionEnded { state } => object([("state", (*state).into())]),
         Rejection::TenantSuspended
         | Rejection::NotRoot
+        | Rejection::OrganisationHasAgents
+        | Rejection::DefaultOrganisation
+        | Rejection::AlreadyMember
         | Rejection::SlugTaken
         | Rejection::AgentDecommissioned
         | Rejection::MissionOtherAgent

@@ -205,6 +205,8 @@ pub enum ThingKind {
     Issuer = 20,
     /// Who of an issuer's may log in as which agent.
     IssuerRule = 21,
+    /// An agent's role in an organisation.
+    Membership = 25,
     /// A movement of money or the like between two parties, or its reversal.
     Transaction = 30,
     /// A complaint about an agent.
@@ -215,7 +217,7 @@ pub enum ThingKind {
 
 impl ThingKind {
     /// Every kind, in code order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Ledger,
         Self::Tenant,
         Self::Organisation,
@@ -237,6 +239,7 @@ impl ThingKind {
         Self::Subscription,
         Self::Issuer,
         Self::IssuerRule,
+        Self::Membership,
         Self::Transaction,
         Self::Dispute,
         Self::Policy,
@@ -281,6 +284,7 @@ impl ThingKind {
             | Self::Action
             | Self::Issuer
             | Self::IssuerRule
+            | Self::Membership
             | Self::Policy => &[],
         }
     }
@@ -313,6 +317,7 @@ impl ThingKind {
             Self::Transaction => "transaction",
             Self::Dispute => "dispute",
             Self::Policy => "policy",
+            Self::Membership => "membership",
         }
     }
 }
@@ -479,6 +484,8 @@ thing_ids! {
     DisputeId = Dispute;
     /// A policy.
     PolicyId = Policy;
+    /// An agent's membership of an organisation.
+    MembershipId = Membership;
 }
 
 impl TenantId {

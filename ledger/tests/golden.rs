@@ -126,6 +126,19 @@ fn sample(kind: Kind) -> Body {
             default: true,
         }
         .into(),
+        Kind::OrganisationUpdated => OrganisationUpdated {
+            organisation: id(7),
+            changes: BTreeMap::from([("standing".into(), JsonText("\"suspended\"".into()))]),
+        }
+        .into(),
+        Kind::OrganisationDeleted => OrganisationDeleted { organisation: id(7) }.into(),
+        Kind::OrganisationMemberAdded => OrganisationMemberAdded {
+            membership: id(21),
+            organisation: id(7),
+            agent: agent(),
+            role: OrganisationRole::Admin,
+        }
+        .into(),
         Kind::MemberInvited => MemberInvited {
             member: id(8),
             email_hash: Hash([1; 32]),
@@ -171,6 +184,18 @@ fn sample(kind: Kind) -> Body {
         Kind::AgentDecommissioned => {
             AgentDecommissioned { agent: agent(), cause: EndCause::Deleted, personal: enc(agent().subject()) }.into()
         }
+        Kind::AgentReachChanged => AgentReachChanged {
+            agent: agent(),
+            visibility: Some(Visibility::Everyone),
+            disclosure: Some(Disclosure::Listed),
+        }
+        .into(),
+        Kind::HandleClaimed => {
+            HandleClaimed { agent: agent(), namespace: "agentidp".into(), value: "0a".repeat(32) }.into()
+        }
+        Kind::HandleReleased => {
+            HandleReleased { agent: agent(), namespace: "native".into(), value: "sweeper".into() }.into()
+        }
         Kind::AgentKeyAdded => AgentKeyAdded {
             agent: agent(),
             key: key(),
@@ -214,6 +239,19 @@ fn sample(kind: Kind) -> Body {
             CredentialRevoked { credential: id(13), principal: Principal::Tenant(id(5)), cause: "requested".into() }
                 .into()
         }
+        Kind::CredentialRotated => CredentialRotated {
+            credential: id(13),
+            principal: Principal::Agent(agent()),
+            hash: Hash([4; 32]),
+            expires: Some(TIME),
+        }
+        .into(),
+        Kind::ScopesGranted => ScopesGranted {
+            principal: Principal::Agent(agent()),
+            scopes: texts(&["admin:orgs", "webhooks:write"]),
+            administrator: true,
+        }
+        .into(),
         Kind::CredentialsUsed => {
             CredentialsUsed { items: vec![CredentialUse { credential: id(13), count: 70_000, last: TIME }] }.into()
         }

@@ -1,23 +1,33 @@
-//! The first start: genesis, the root tenant with its owner and first keys, and a second, empty tenant.
+//! The first start: genesis, the root tenant with its owner, first keys and administrator agent, and a second, empty
+//! tenant.
+
+use std::collections::BTreeMap;
 
 use chancery_ledger::actor::{Actor, Principal};
-use chancery_ledger::body::identity::{MemberInvited, MemberJoined, MemberPersonal, MemberRole};
+use chancery_ledger::body::identity::{
+    Accountability, AgentPersonal, AgentRegistered, Disclosure, Environment, MemberInvited, MemberJoined,
+    MemberPersonal, MemberRole, ScopesGranted, TenantCreated, Visibility,
+};
 use chancery_ledger::body::ledger::{Algorithm, FORMAT, LedgerCreated};
 use chancery_ledger::body::{Body, Kind, Prelude};
 use chancery_ledger::codec::CodecError;
 use chancery_ledger::commit::Numbered;
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{LedgerId, MemberId, Seq, TenantId, ThingId, uuid_v7};
+use chancery_ledger::ids::{AgentId, LedgerId, MemberId, OrganisationId, Seq, TenantId, ThingId, uuid_v7};
 use chancery_ledger::keys::PublicKey;
 use chancery_ledger::keystore::{NewSecret, Secrets};
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
+use crate::agent_key;
+use crate::command::{HandleClaim, Via};
 use crate::context::{Caller, Context, ContextError, Random};
 use crate::decision::Stop;
-use crate::identity::decide::credential::MOUNTS;
+use crate::identity::decide::agent::{EMAIL_HANDLES, handle, owner_hash};
+use crate::identity::decide::credential::{MOUNTS, client_secret};
 use crate::identity::decide::tenant;
-use crate::scope::Scope;
+use crate::scope::{AGENTIDP, Scope};
+use crate::tier::Tier;
 
 /// The root tenant's slug.
 pub const ROOT_SLUG: &str = "root";
@@ -25,6 +35,8 @@ pub const ROOT_SLUG: &str = "root";
 pub const SECOND_SLUG: &str = "second";
 /// Stands for the owner's address until somebody takes the ownership over; no mail reaches it (RFC 2606).
 const OWNER_EMAIL: &str = "owner@root.invalid";
+/// The administrator agent's, likewise.
+const ADMINISTRATOR_EMAIL: &str = "administrator@root.invalid";
 
 /// What a first start made, shown once. The log holds hashes of the keys alone.
 #[derive(Debug, Clone)]
@@ -35,6 +47,17 @@ pub struct FirstStart {
     pub admin_key: Zeroizing<String>,
     /// A bearer key for the OrgKernel dialect, of the same.
     pub orgkernel_token: Zeroizing<String>,
+    /// The administrator agent of the root tenant, as an OAuth 2.0 client of the AgentIdP dialect.
+    pub agentidp: FirstClient,
+}
+
+/// An OAuth 2.0 client.
+#[derive(Debug, Clone)]
+pub struct FirstClient {
+    /// The agent's id.
+    pub client_id: AgentId,
+    /// Its secret.
+    pub client_secret: Zeroizing<String>,
 }
 
 /// A ledger cannot be founded.
@@ -94,21 +117,23 @@ pub fn found(
     };
     let mut events = vec![(TenantId::LEDGER, Body::from(created))];
     let own = |tenant: TenantId| move |body: Body| (tenant, body);
-    events.extend(tenant::found(root, ROOT_SLUG, "Root", true, None, &mut ctx)?.into_iter().map(own(root)));
+    let (bodies, organisation) = tenant::found(tenant_created(root, ROOT_SLUG, "Root", None), &mut ctx)?;
+    events.extend(bodies.into_iter().map(own(root)));
     let owner: MemberId = ctx.id()?;
     events.extend(owner_joins(owner, &mut ctx)?.into_iter().map(own(root)));
     let principal = Principal::Member(owner);
     let (key, admin_key) = tenant::api_key(principal.clone(), "first admin key", Scope::ALL, MOUNTS, &mut ctx)?;
     events.push((root, key.into()));
     let (key, orgkernel_token) =
-        tenant::api_key(principal, "first OrgKernel key", Scope::ORGKERNEL, &["orgkernel"], &mut ctx)?;
+        tenant::api_key(principal.clone(), "first OrgKernel key", Scope::ORGKERNEL, &["orgkernel"], &mut ctx)?;
     events.push((root, key.into()));
+    let (bodies, agentidp) = administrator(organisation, principal, &mut ctx)?;
+    events.extend(bodies.into_iter().map(own(root)));
     let mut made = ctx.into_new_secrets();
 
     let mut ctx = Context::new(now, second, &caller, random, secrets);
-    events.extend(
-        tenant::found(second, SECOND_SLUG, "Second", false, Some(root), &mut ctx)?.into_iter().map(own(second)),
-    );
+    let (bodies, _) = tenant::found(tenant_created(second, SECOND_SLUG, "Second", Some(root)), &mut ctx)?;
+    events.extend(bodies.into_iter().map(own(second)));
     made.extend(ctx.into_new_secrets());
 
     let mut numbered = Numbered::default();
@@ -126,8 +151,62 @@ pub fn found(
             body,
         })?;
     }
-    let first_start = FirstStart { tenant: ROOT_SLUG.to_owned(), admin_key, orgkernel_token };
+    let first_start = FirstStart { tenant: ROOT_SLUG.to_owned(), admin_key, orgkernel_token, agentidp };
     Ok(Founding { origin, events: numbered, secrets: made, first_start })
+}
+
+fn tenant_created(tenant: TenantId, slug: &str, name: &str, parent: Option<TenantId>) -> TenantCreated {
+    TenantCreated {
+        tenant,
+        slug: slug.to_owned(),
+        name: name.to_owned(),
+        tier: Tier::Enterprise.name().to_owned(),
+        limits: BTreeMap::new(),
+        root: parent.is_none(),
+        parent,
+    }
+}
+
+/// The first agent: it may ask for every scope, and gives other agents their first secrets.
+fn administrator(
+    organisation: OrganisationId, owner: Principal, ctx: &mut Context<'_>,
+) -> Result<(Vec<Body>, FirstClient), ContextError> {
+    let agent: AgentId = ctx.id()?;
+    let email = HandleClaim { namespace: EMAIL_HANDLES.to_owned(), value: ADMINISTRATOR_EMAIL.to_owned() };
+    let personal = AgentPersonal {
+        email: Some(ADMINISTRATOR_EMAIL.to_owned()),
+        owner: Some(ROOT_SLUG.to_owned()),
+        ..AgentPersonal::default()
+    };
+    let registered = AgentRegistered {
+        agent,
+        organisation,
+        owner,
+        via: Via::AgentIdp.name().to_owned(),
+        name: "administrator".to_owned(),
+        handles: vec![handle(&email, ctx)?],
+        kind: Some("custom".to_owned()),
+        semver: Some("1.0.0".to_owned()),
+        capabilities: vec!["agents:manage".to_owned()],
+        environment: Environment::Production,
+        owner_hash: Some(owner_hash(ROOT_SLUG, ctx)?),
+        actions: Vec::new(),
+        limit: None,
+        accountability: Accountability::default(),
+        valid_until: None,
+        visibility: Visibility::Tenant,
+        disclosure: Disclosure::Verifiable,
+        personal: ctx.encrypt(Kind::AgentRegistered, "personal", agent.subject(), &personal)?,
+    };
+    let key = agent_key::make(agent, ctx)?;
+    let (created, client_secret) = client_secret(agent, None, ctx)?;
+    let granted = ScopesGranted {
+        principal: Principal::Agent(agent),
+        scopes: AGENTIDP.iter().filter(|scope| !scope.is_core).map(|scope| scope.text.to_owned()).collect(),
+        administrator: true,
+    };
+    let events = vec![registered.into(), key.into(), created.into(), granted.into()];
+    Ok((events, FirstClient { client_id: agent, client_secret }))
 }
 
 /// The owner is a member from the start; who that is, nobody has said yet.

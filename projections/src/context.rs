@@ -294,6 +294,15 @@ impl<'a> Opener<'a> {
         self.open_at(&FieldContext { tenant, kind: kind.code(), version: kind.version(), field }, value)
     }
 
+    /// Hashes a value as [`Context::keyed_hash`] does; `None` when the tenant's key was never made, or was destroyed.
+    ///
+    /// # Errors
+    /// [`ContextError`] when the keystore fails.
+    pub fn keyed_hash(&self, tenant: TenantId, purpose: &str, value: &str) -> Result<Option<Hash>, ContextError> {
+        let key = self.secrets.secret(&SecretName::Data(tenant.subject()))?;
+        Ok(key.map(|key| Hash(shred::keyed_hash(&key, purpose, value.as_bytes()))))
+    }
+
     /// Opens a field where it stands, in a body of any version.
     ///
     /// # Errors

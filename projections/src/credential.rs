@@ -33,16 +33,30 @@ pub fn new_api_key(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextEr
 
 /// What every secret that is made for signing posts starts with.
 pub const WEBHOOK_SECRET_PREFIX: &str = "whsec_";
+/// What every client secret starts with.
+pub const CLIENT_SECRET_PREFIX: &str = "sk_live_";
 
 /// Draws a new secret to sign posts with: `whsec_` and 64 hexadecimal digits.
 ///
 /// # Errors
 /// [`ContextError::Random`].
 pub fn new_webhook_secret(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    hexadecimal(WEBHOOK_SECRET_PREFIX, ctx)
+}
+
+/// Draws a new client secret: `sk_live_` and 64 hexadecimal digits, 256 bits.
+///
+/// # Errors
+/// [`ContextError::Random`].
+pub fn new_client_secret(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    hexadecimal(CLIENT_SECRET_PREFIX, ctx)
+}
+
+fn hexadecimal(prefix: &str, ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
     let bytes = ctx.secret()?;
     let mut digits = Zeroizing::new([0; 64]);
-    let mut text = Zeroizing::new(String::with_capacity(WEBHOOK_SECRET_PREFIX.len() + digits.len()));
-    text.push_str(WEBHOOK_SECRET_PREFIX);
+    let mut text = Zeroizing::new(String::with_capacity(prefix.len() + digits.len()));
+    text.push_str(prefix);
     if hex::encode_to_slice(*bytes, &mut *digits).is_ok() {
         text.extend(digits.iter().map(|digit| char::from(*digit)));
     }

@@ -18,17 +18,28 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
     let c = &mut ctx;
     let decided = match command {
         Command::CreateTenant(command) => identity::decide::tenant::create(state, command, c),
+        Command::UpdateTenant(command) => identity::decide::tenant::update(state, command, c),
         Command::SuspendTenant(command) => identity::decide::tenant::suspend(state, command, c),
         Command::ResumeTenant(command) => identity::decide::tenant::resume(state, command, c),
         Command::DeleteTenant(command) => identity::decide::tenant::delete(state, command, c),
         Command::CreateOrganisation(command) => identity::decide::tenant::create_organisation(state, command, c),
+        Command::UpdateOrganisation(command) => identity::decide::tenant::update_organisation(state, command, c),
+        Command::DeleteOrganisation(command) => identity::decide::tenant::delete_organisation(state, command, c),
+        Command::AddOrganisationMember(command) => identity::decide::tenant::add_organisation_member(state, command, c),
         Command::RegisterAgent(command) => identity::decide::agent::register(state, command, c),
         Command::UpdateAgent(command) => identity::decide::agent::update(state, command, c),
+        Command::SetAgentReach(command) => identity::decide::agent::set_reach(state, command, c),
+        Command::ClaimHandle(command) => identity::decide::agent::claim_handle(state, command, c),
+        Command::ReleaseHandle(command) => identity::decide::agent::release_handle(state, command, c),
         Command::SuspendAgent(command) => identity::decide::agent::suspend(state, command, c),
         Command::ResumeAgent(command) => identity::decide::agent::resume(state, command, c),
         Command::DecommissionAgent(command) => identity::decide::agent::decommission(state, command, c),
         Command::IssueChallenge(command) => identity::decide::challenge::issue(state, command, c),
         Command::AnswerChallenge(command) => identity::decide::challenge::answer(state, command, c),
+        Command::CreateCredential(command) => identity::decide::credential::create(state, command, c),
+        Command::RotateCredential(command) => identity::decide::credential::rotate(state, command, c),
+        Command::RevokeCredential(command) => identity::decide::credential::revoke(state, command, c),
+        Command::GrantScopes(command) => identity::decide::credential::grant(state, command, c),
         Command::CreateApiKey(command) => identity::decide::credential::create_api_key(state, command, c),
         Command::RevokeApiKey(command) => identity::decide::credential::revoke_api_key(state, command, c),
         Command::TrustIssuer(command) => identity::decide::issuer::trust(state, command, c),
@@ -71,12 +82,12 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
 pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Result<Option<Seq>, RowsError> {
     use chancery_ledger::ids::{
         AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, IssuerId, IssuerRuleId, MissionId,
-        SubscriptionId, TokenId,
+        OrganisationId, SubscriptionId, TokenId,
     };
 
     use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
     use crate::execution::state::{MISSIONS, audit_chain};
-    use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, TENANTS};
+    use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, ORGANISATIONS, TENANTS};
     use crate::token::state::TOKENS;
 
     let Some(about) = command.about() else { return Ok(None) };
@@ -87,6 +98,9 @@ pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Res
         ThingKind::Tenant => {
             let root = TENANTS.get(identity, tenant)?.is_some_and(|tenant| tenant.root);
             TENANTS.get_versioned(identity, TenantId(id))?.filter(|_| root).map(|row| row.seq)
+        }
+        ThingKind::Organisation => {
+            ORGANISATIONS.get_versioned(identity, OrganisationId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
         }
         ThingKind::Agent => AGENTS.get_versioned(identity, AgentId(id))?.and_then(|it| owned(it.value.tenant, it.seq)),
         ThingKind::Challenge => {

@@ -6,6 +6,7 @@
 //!
 //! This crate knows no HTTP. The one room that knows vendors' formats is [`lane`].
 
+pub mod agent_key;
 pub mod b64u;
 pub mod bootstrap;
 pub mod canary;
@@ -29,6 +30,7 @@ pub mod replay;
 pub mod rows;
 pub mod scope;
 pub mod sequencer;
+pub mod tier;
 pub mod timing;
 pub mod token;
 pub mod trust;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::execution::delivery::state::{Destination, Subscription};
 use crate::execution::state::{AuditChain, Mission};
 use crate::identity::state::{
-    Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Organisation, PublicKeyRow, Tenant,
+    Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Membership, Organisation, PublicKeyRow, Tenant,
 };
 use crate::token::state::Token;
 
@@ -37,6 +37,15 @@ pub enum Output {
     Challenge(Challenge),
     /// The answer to a challenge.
     ChallengeAnswered(ChallengeVerdict),
+    /// An agent's role in an organisation.
+    Membership(Membership),
+    /// A client secret.
+    ClientSecret {
+        /// The credential.
+        credential: Credential,
+        /// The secret itself.
+        secret: ShownOnce,
+    },
     /// An API key.
     ApiKey {
         /// The credential.

@@ -104,6 +104,21 @@ pub enum Rejection {
     /// The audit chain takes no more entries.
     #[error("the audit chain is closed")]
     ChainClosed,
+    /// The field is for good.
+    #[error("`{field}` is for good")]
+    FieldImmutable {
+        /// Its name in the native command.
+        field: &'static str,
+    },
+    /// The organisation has agents that work.
+    #[error("the organisation has active agents; suspend or decommission them first")]
+    OrganisationHasAgents,
+    /// Agents that name no organisation belong to it.
+    #[error("the tenant's default organisation stays")]
+    DefaultOrganisation,
+    /// It is one already.
+    #[error("it is a member already")]
+    AlreadyMember,
     /// The organisation is gone.
     #[error("the organisation is deleted")]
     OrganisationDeleted,
@@ -190,6 +205,10 @@ impl Rejection {
             Self::MissionExists => "mission_exists",
             Self::ChainExists => "chain_exists",
             Self::ChainClosed => "chain_closed",
+            Self::FieldImmutable { .. } => "field_immutable",
+            Self::OrganisationHasAgents => "organisation_has_agents",
+            Self::DefaultOrganisation => "default_organisation",
+            Self::AlreadyMember => "already_member",
             Self::OrganisationDeleted => "organisation_deleted",
             Self::CredentialRevoked => "credential_revoked",
             Self::RootTenant => "root_tenant",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::JsonText;
-use chancery_ledger::body::identity::ChallengePurpose;
+use chancery_ledger::body::identity::{ChallengePurpose, OrganisationRole};
 use chancery_ledger::ids::{
     AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq,
     SubscriptionId, TenantId, TokenId,
@@ -18,16 +18,17 @@ use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
 use chancery_ledger::verify::{Known, StoreItems, verify};
 use chancery_projections::command::{
-    AddIssuerRule, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command, CompleteMission,
-    CreateApiKey, CreateOrganisation, CreateTenant, DecommissionAgent, EndSubscription, IssueChallenge, IssueToken,
-    MissionKey, MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResumeAgent,
-    RevokeApiKey, RevokeMission, RevokeToken, RotateSigningKey, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer,
-    UpdateAgent, UpdateIssuer, UseToken,
+    AddIssuerRule, AddOrganisationMember, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command,
+    CompleteMission, CreateApiKey, CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent,
+    EndSubscription, IssueChallenge, IssueToken, MissionKey, MissionRef, OpenAuditChain, OpenMission, OrganisationRef,
+    RemoveIssuer, RemoveIssuerRule, ResumeAgent, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken,
+    RotateCredential, RotateSigningKey, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer,
+    UseToken,
 };
 use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
 };
 use chancery_projections::output::Output;
 use chancery_projections::sequencer::{Pending, Receipt, Request};
@@ -65,6 +66,10 @@ enum What {
     Disbelieve(u8),
     Rule(u8, u8),
     Unrule(u8),
+    Secret(u8),
+    RotateSecret(u8),
+    RevokeSecret(u8),
+    Join(u8, u8),
     Mission(Option<u8>),
     Complete(u8),
     CallOff(u8),
@@ -101,6 +106,10 @@ fn what() -> impl Strategy<Value = What> {
         1 => n().prop_map(What::Disbelieve),
         2 => (n(), 0..3_u8).prop_map(|(a, b)| What::Rule(a, b)),
         1 => n().prop_map(What::Unrule),
+        3 => n().prop_map(What::Secret),
+        2 => n().prop_map(What::RotateSecret),
+        1 => n().prop_map(What::RevokeSecret),
+        1 => (n(), n()).prop_map(|(a, b)| What::Join(a, b)),
         2 => proptest::option::of(0..4_u8).prop_map(What::Mission),
         1 => n().prop_map(What::Complete),
         1 => n().prop_map(What::CallOff),
@@ -133,6 +142,7 @@ struct Made {
     agents: Vec<AgentId>,
     challenges: Vec<(ChallengeId, AgentId, String)>,
     keys: Vec<CredentialId>,
+    secrets: Vec<CredentialId>,
     tenants: Vec<TenantId>,
     organisations: Vec<OrganisationId>,
     issuers: Vec<IssuerId>,
@@ -161,14 +171,10 @@ impl Made {
                 command.into()
             }
             What::Update(n, to) => UpdateAgent {
-                agent: *pick(&self.agents, *n)?,
                 name: Some(format!("agent {to}")),
-                semver: None,
                 capabilities: (to % 2 == 0).then(|| vec!["sweep".to_owned()]),
-                environment: None,
-                actions: None,
-                limit: None,
                 profile: (to % 3 == 0).then(Default::default),
+                ..UpdateAgent::of(*pick(&self.agents, *n)?)
             }
             .into(),
             What::Suspend(n) => SuspendAgent { agent: *pick(&self.agents, *n)?, reason: Some("why".into()) }.into(),
@@ -190,10 +196,8 @@ impl Made {
                 let (public_key, signature) = ("00".repeat(32), "00".repeat(64));
                 AnswerChallenge { challenge, agent, certificate: None, public_key, nonce, signature }.into()
             }
-            What::Organisation(n) => {
-                CreateOrganisation { slug: format!("org-{n}"), name: "Organisation".to_owned() }.into()
-            }
-            What::Tenant(n) => CreateTenant { slug: format!("tenant-{n}"), name: "Tenant".to_owned() }.into(),
+            What::Organisation(n) => CreateOrganisation::new(&format!("org-{n}"), "Organisation").into(),
+            What::Tenant(n) => CreateTenant::new(&format!("tenant-{n}"), "Tenant").into(),
             What::SuspendTenant(n) => SuspendTenant { tenant: *pick(&self.tenants, *n)?, reason: None }.into(),
             What::ApiKey => CreateApiKey {
                 name: "key".to_owned(),
@@ -202,6 +206,22 @@ impl Made {
                 expires: None,
             }
             .into(),
+            What::Secret(n) => {
+                let agent = *pick(&self.agents, *n)?;
+                CreateCredential { agent, expires: None, as_administrator: false }.into()
+            }
+            What::RotateSecret(n) => {
+                let credential = *pick(&self.secrets, *n)?;
+                RotateCredential { credential, agent: None, expires: None, as_administrator: false }.into()
+            }
+            What::RevokeSecret(n) => {
+                let (credential, cause) = (*pick(&self.secrets, *n)?, "requested".to_owned());
+                RevokeCredential { credential, agent: None, cause, as_administrator: false }.into()
+            }
+            What::Join(n, m) => {
+                let (organisation, agent) = (*pick(&self.organisations, *n)?, *pick(&self.agents, *m)?);
+                AddOrganisationMember { organisation, agent, role: OrganisationRole::Member }.into()
+            }
             What::RevokeApiKey(n) => {
                 RevokeApiKey { credential: *pick(&self.keys, *n)?, cause: "requested".to_owned() }.into()
             }
@@ -299,6 +319,7 @@ impl Made {
             Output::Registered(it) => self.agents.push(it.agent.agent),
             Output::Challenge(it) => self.challenges.push((it.challenge, it.about, it.nonce.clone())),
             Output::ApiKey { credential, .. } => self.keys.push(credential.credential),
+            Output::ClientSecret { credential, .. } => self.secrets.push(credential.credential),
             Output::Tenant { tenant, .. } => self.tenants.push(tenant.tenant),
             Output::Organisation(it) => self.organisations.push(it.organisation),
             Output::Issuer(it) => self.issuers.push(it.issuer),
@@ -310,6 +331,7 @@ impl Made {
             | Output::Agent(_)
             | Output::ChallengeAnswered(_)
             | Output::Credential(_)
+            | Output::Membership(_)
             | Output::ScopeCheck { .. }
             | Output::AuditEntry { .. }
             | Output::AuditChainClosed(_)
@@ -410,7 +432,13 @@ impl History {
             Output::Challenge(it) => {
                 assert_eq!(CHALLENGES.get(&at(View::Identity), it.challenge).unwrap().as_ref(), Some(it));
             }
-            Output::ApiKey { credential: it, .. } | Output::Credential(it) => {
+            Output::Membership(it) => {
+                let row = MEMBERSHIPS.get(&at(View::Identity), (it.organisation, it.agent)).unwrap();
+                assert_eq!(row.as_ref(), Some(it));
+            }
+            Output::ClientSecret { credential: it, .. }
+            | Output::ApiKey { credential: it, .. }
+            | Output::Credential(it) => {
                 assert_eq!(CREDENTIALS.get(&at(View::Identity), it.credential).unwrap().as_ref(), Some(it));
             }
             Output::Tenant { tenant: it, .. } => {

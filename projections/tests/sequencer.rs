@@ -99,7 +99,7 @@ fn commands_that_wait_together_are_one_commit_and_see_each_other() {
     let first = world.hand_in(agent("first"));
     world.log.wait_for_append();
     let commits = world.log.commits();
-    let organisation = CreateOrganisation { slug: "acme".to_owned(), name: "Acme".to_owned() };
+    let organisation = CreateOrganisation::new("acme", "Acme");
     let pending = [
         world.hand_in(organisation.clone()),
         // Refused by what the one before did, which is not durable yet: so it is not answered yet either.
@@ -249,7 +249,7 @@ mod idempotency {
     #[test]
     fn a_command_whose_events_are_another_tenants_happens_once_too() {
         let test = Test::new();
-        let command = || CreateTenant { slug: "acme".to_owned(), name: "Acme".to_owned() };
+        let command = || CreateTenant::new("acme", "Acme");
         let first = test.world.ask(once(&test.world, "k", command()));
         let retry = test.world.ask(once(&test.world, "k", command()));
         assert!(retry.replayed && retry.events == first.events);
@@ -442,7 +442,7 @@ fn an_event_says_where_it_came_from_until_that_is_erased() {
     assert_eq!(owner, chancery_ledger::ids::ThingId::subject(member));
 
     // The events of these are another tenant's and the ledger's own, and can be opened as such.
-    let mut request = world.request(CreateTenant { slug: "acme".to_owned(), name: "Acme".to_owned() });
+    let mut request = world.request(CreateTenant::new("acme", "Acme"));
     request.origin = Some(came_from.clone());
     assert_eq!(open(world.ask(request).events[0].seq).unwrap().1, Some(came_from.clone()));
     let daemon = Caller { tenant: world.second, actor: Actor::system() };
@@ -478,7 +478,7 @@ fn a_body_that_is_too_large_costs_its_own_command_alone() {
     let before = world.hand_in(agent("before"));
     let refused = world.hand_in(too_large("acme"));
     // The organisation that the refused command would have made along with its agent is not there.
-    let after = world.hand_in(CreateOrganisation { slug: "acme".to_owned(), name: "Acme".to_owned() });
+    let after = world.hand_in(CreateOrganisation::new("acme", "Acme"));
     test.drain();
     world.log.set(Mode::Work);
     first.wait().unwrap();

@@ -10,7 +10,7 @@ use chancery_projections::context::Random;
 use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
 };
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
@@ -107,8 +107,8 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         }
         Output::Agent(it) => AGENTS.get(identity, it.agent).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Challenge(it) => CHALLENGES.get(identity, it.challenge).map_err(wrong)?.as_ref() == Some(it),
-        Output::ApiKey { credential: it, .. } | Output::Credential(it) => {
-            CREDENTIALS.get(identity, it.credential).map_err(wrong)?.as_ref() == Some(it)
+        Output::Membership(it) => {
+            MEMBERSHIPS.get(identity, (it.organisation, it.agent)).map_err(wrong)?.as_ref() == Some(it)
         }
         Output::Issuer(it) => ISSUERS.get(identity, it.issuer).map_err(wrong)?.as_ref() == Some(&**it),
         Output::IssuerRule(it) => ISSUER_RULES.get(identity, it.rule).map_err(wrong)?.as_ref() == Some(&**it),
@@ -116,6 +116,9 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
             TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it)
                 && KEYS.get(identity, key.key).map_err(wrong)?.as_ref() == Some(&**key)
         }
+        Output::ClientSecret { credential: it, .. }
+        | Output::ApiKey { credential: it, .. }
+        | Output::Credential(it) => CREDENTIALS.get(identity, it.credential).map_err(wrong)?.as_ref() == Some(it),
         Output::Token(it) => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Mission(it) => MISSIONS.get(execution, it.mission).map_err(wrong)?.as_ref() == Some(it),
         Output::AuditChain(it) | Output::AuditChainClosed(it) => {
@@ -146,6 +149,8 @@ pub const fn name(output: &Output) -> &'static str {
         Output::Agent(_) => "an agent",
         Output::Challenge(_) => "a challenge",
         Output::ChallengeAnswered(_) => "a challenge's answer",
+        Output::Membership(_) => "a membership",
+        Output::ClientSecret { .. } => "a client secret",
         Output::ApiKey { .. } => "an API key",
         Output::Credential(_) => "a credential",
         Output::Issuer(_) => "an issuer",

@@ -7,7 +7,9 @@ use chancery_ledger::actor::{Actor, Method, Principal};
 use chancery_ledger::body::delivery::DeliveryOutcome;
 use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::{Decimal, JsonText};
-use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, SpendingLimit, Visibility};
+use chancery_ledger::body::identity::{
+    ChallengePurpose, Disclosure, EndCause, Environment, OrganisationRole, SpendingLimit, Visibility,
+};
 use chancery_ledger::body::token::Bound;
 use chancery_ledger::ids::{
     AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, IssuerId, IssuerRuleId, MissionId, OrganisationId,
@@ -16,15 +18,18 @@ use chancery_ledger::ids::{
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
 use chancery_projections::command::{
-    AddDestination, AddIssuerRule, AgentProfile, AnswerChallenge, AppendAuditEntry, Attempt, ChangeSubscription,
-    CheckScope, CloseAuditChain, Command, CompleteMission, CreateApiKey, CreateOrganisation, CreateTenant,
-    DecommissionAgent, DeleteTenant, EndSubscription, HandleClaim, IssueChallenge, IssueToken, KeyChoice, MissionKey,
-    MissionRef, NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef, RecordDeliveries, Redeliver,
-    RegisterAgent, RemoveDestination, RemoveIssuer, RemoveIssuerRule, ResumeAgent, ResumeTenant, RevokeApiKey,
-    RevokeMission, RevokeToken, RotateDestinationSecret, RotateSigningKey, Subscribe, SuspendAgent, SuspendTenant,
-    TrustIssuer, UpdateAgent, UpdateIssuer, UseToken, VerifyDestination, Via,
+    AddDestination, AddIssuerRule, AddOrganisationMember, AgentProfile, AnswerChallenge, AppendAuditEntry, Attempt,
+    ChangeSubscription, CheckScope, ClaimHandle, CloseAuditChain, Command, CompleteMission, CreateApiKey,
+    CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteOrganisation, DeleteTenant,
+    EndSubscription, GrantScopes, HandleClaim, IssueChallenge, IssueToken, KeyChoice, MissionKey, MissionRef,
+    NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef, RecordDeliveries, Redeliver, RegisterAgent,
+    ReleaseHandle, RemoveDestination, RemoveIssuer, RemoveIssuerRule, ResumeAgent, ResumeTenant, RevokeApiKey,
+    RevokeCredential, RevokeMission, RevokeToken, RotateCredential, RotateDestinationSecret, RotateSigningKey,
+    SetAgentReach, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer, UpdateOrganisation,
+    UpdateTenant, UseToken, VerifyDestination, Via,
 };
 use chancery_projections::context::Caller;
+use chancery_projections::identity::state::AgentStatus;
 use chancery_projections::origin::Origin;
 use chancery_projections::output::Output;
 use chancery_projections::sequencer::Request;
@@ -49,6 +54,7 @@ pub struct Cast {
     credentials: Vec<(TenantId, CredentialId)>,
     issuers: Vec<(TenantId, IssuerId)>,
     rules: Vec<(TenantId, IssuerRuleId)>,
+    secrets: Vec<(TenantId, CredentialId)>,
     missions: Vec<(TenantId, MissionId)>,
     tokens: Vec<(TenantId, TokenId)>,
     chains: Vec<(TenantId, AuditChainId)>,
@@ -98,6 +104,7 @@ impl Cast {
             credentials: Vec::new(),
             issuers: Vec::new(),
             rules: Vec::new(),
+            secrets: Vec::new(),
             missions: Vec::new(),
             tokens: Vec::new(),
             chains: Vec::new(),
@@ -121,6 +128,7 @@ impl Cast {
             Output::Challenge(it) => {
                 self.challenges.push((tenant, (it.challenge, it.about, it.nonce.clone())));
             }
+            Output::ClientSecret { credential, .. } => self.secrets.push((tenant, credential.credential)),
             Output::ApiKey { credential, .. } => self.credentials.push((tenant, credential.credential)),
             Output::Tenant { tenant, api_key: Some(_) } => self.tenants.push(tenant.tenant),
             Output::Organisation(it) => self.organisations.push((tenant, it.organisation)),
@@ -136,6 +144,7 @@ impl Cast {
             | Output::Agent(_)
             | Output::ChallengeAnswered(_)
             | Output::Credential(_)
+            | Output::Membership(_)
             | Output::ScopeCheck { .. }
             | Output::AuditEntry { .. }
             | Output::AuditChainClosed(_)
@@ -316,7 +325,7 @@ impl Cast {
             name: self.text("agent"),
             handles,
             profile,
-            kind: None,
+            kind: self.maybe("sweeper"),
             semver: self.maybe("1"),
             capabilities: vec!["\u{1F980}".repeat(if is_large { 128 } else { 2 }); if is_large { 64 } else { 1 }],
             environment: Environment::Staging,
@@ -326,8 +335,85 @@ impl Cast {
             valid_until: self.dice.chance(200).then(|| now.plus_secs(self.dice.between(-50, 600))),
             valid_days: self.dice.chance(100).then(|| self.dice.below(5) as u32),
             visibility: Visibility::Tenant,
-            disclosure: Disclosure::None,
+            disclosure: if self.dice.chance(200) { Disclosure::Listed } else { Disclosure::None },
+            did_key: self.dice.chance(300),
             via: if self.dice.chance(300) { Via::OrgKernel } else { Via::Native },
+        }
+    }
+
+    fn tier(&mut self) -> Option<String> {
+        self.dice.chance(300).then(|| (*self.dice.pick(&["free", "pro", "no-tier"]).unwrap_or(&"pro")).to_owned())
+    }
+
+    fn status(&mut self) -> AgentStatus {
+        // Seldom the end: what is left would be few.
+        match self.dice.below(10) {
+            0 => AgentStatus::Decommissioned,
+            1..6 => AgentStatus::Suspended,
+            _ => AgentStatus::Active,
+        }
+    }
+
+    fn tenant(&mut self, _: TenantId) -> Command {
+        let tier = self.tier().unwrap_or_else(|| "enterprise".to_owned());
+        let limits = BTreeMap::from([("agents".to_owned(), 3 + self.dice.below(9) as u64)]);
+        let limits = if self.dice.chance(200) { limits } else { BTreeMap::new() };
+        CreateTenant { slug: self.slug("tenant"), name: self.text("Tenant"), tier, limits }.into()
+    }
+
+    fn organisation(&mut self, tenant: TenantId) -> Command {
+        let organisation = id!(self, organisations, tenant);
+        match self.dice.below(8) {
+            0 => DeleteOrganisation { organisation }.into(),
+            1 | 2 => UpdateOrganisation {
+                organisation,
+                name: self.maybe("Organisation"),
+                tier: self.dice.chance(300).then(|| self.tier()),
+                limits: BTreeMap::from([("agents".to_owned(), self.dice.chance(500).then_some(4))]),
+                suspended: self.dice.chance(300).then(|| self.dice.chance(400)),
+            }
+            .into(),
+            3 => {
+                let (agent, role) = (id!(self, agents, tenant), OrganisationRole::Admin);
+                AddOrganisationMember { organisation, agent, role }.into()
+            }
+            _ => {
+                let (slug, name, tier) = (self.slug("org"), self.text("Organisation"), self.tier());
+                CreateOrganisation { slug, name, tier, limits: BTreeMap::new() }.into()
+            }
+        }
+    }
+
+    fn reach(&mut self, tenant: TenantId) -> Command {
+        let agent = id!(self, agents, tenant);
+        let handle = HandleClaim {
+            namespace: (*self.dice.pick(&["sim", "agentidp"]).unwrap_or(&"sim")).to_owned(),
+            value: format!("H{}", self.dice.below(40)),
+        };
+        match self.dice.below(4) {
+            0 => SetAgentReach { agent, visibility: Some(Visibility::Owner), disclosure: None }.into(),
+            1 => SetAgentReach { agent, visibility: None, disclosure: Some(Disclosure::Verifiable) }.into(),
+            2 => ClaimHandle { agent, handle }.into(),
+            _ => ReleaseHandle { agent, handle }.into(),
+        }
+    }
+
+    fn secret(&mut self, tenant: TenantId, now: Micros) -> Command {
+        let (agent, credential) = (id!(self, agents, tenant), id!(self, secrets, tenant));
+        let expires = self.dice.chance(300).then(|| now.plus_secs(self.dice.between(-50, 600)));
+        let as_administrator = self.dice.chance(300);
+        let named = self.dice.chance(200).then_some(agent);
+        match self.dice.below(6) {
+            0 => RotateCredential { credential, agent: named, expires: expires.map(Some), as_administrator }.into(),
+            1 => {
+                let cause = "requested".to_owned();
+                RevokeCredential { credential, agent: named, cause, as_administrator }.into()
+            }
+            2 => {
+                let scope = *self.dice.pick(&["admin:orgs", "openid", "no:scope"]).unwrap_or(&"openid");
+                GrantScopes { agent, scopes: vec![scope.to_owned()], administrator: self.dice.chance(300) }.into()
+            }
+            _ => CreateCredential { agent, expires, as_administrator }.into(),
         }
     }
 
@@ -419,10 +505,15 @@ impl Cast {
     fn command(&mut self, tenant: TenantId, now: Micros, new_key: impl FnOnce(&mut Dice) -> PublicKey) -> Command {
         match self.dice.below(104) {
             0..12 => self.register(tenant, now).into(),
+            12..17 if self.dice.chance(250) => self.reach(tenant),
             12..17 => {
                 let agent = id!(self, agents, tenant);
                 UpdateAgent {
                     agent,
+                    kind: self.dice.chance(300).then(|| self.maybe("sweeper")),
+                    owner: self.dice.chance(100).then(|| self.text("Grace")),
+                    disclosure: self.dice.chance(150).then_some(Disclosure::Listed),
+                    status: self.dice.chance(200).then(|| self.status()),
                     name: self.maybe("agent"),
                     semver: self.dice.chance(300).then(|| self.maybe("2")),
                     capabilities: self.dice.chance(300).then(|| vec!["sweep".to_owned()]),
@@ -452,8 +543,8 @@ impl Cast {
                 IssueChallenge { agent, purpose, issued_by: self.text("gate"), nonce: None, ttl_secs }.into()
             }
             32..37 => self.answer(tenant).into(),
-            37..40 => CreateOrganisation { slug: self.slug("org"), name: self.text("Organisation") }.into(),
-            40..42 => CreateTenant { slug: self.slug("tenant"), name: self.text("Tenant") }.into(),
+            37..40 => self.organisation(tenant),
+            40..42 => self.tenant(tenant),
             42..46 => {
                 // The first two stay: the root tenant, which cannot be suspended, and one that nobody does that to.
                 let ended = self.tenants.get(2..).unwrap_or_default();
@@ -461,12 +552,15 @@ impl Cast {
                     Some(tenant) if !self.dice.chance(100) => *tenant,
                     _ => self.tenants.first().copied().unwrap_or(TenantId(self.dice.uuid())),
                 };
-                match self.dice.below(5) {
+                match self.dice.below(6) {
                     0..2 => SuspendTenant { tenant: about, reason: self.maybe("why") }.into(),
                     2..4 => ResumeTenant { tenant: about }.into(),
+                    4 => UpdateTenant { tenant: about, name: self.maybe("Tenant"), tier: self.tier(), limits: None }
+                        .into(),
                     _ => DeleteTenant { tenant: about, reason: None }.into(),
                 }
             }
+            46..49 if self.dice.chance(600) => self.secret(tenant, now),
             46..49 => CreateApiKey {
                 name: self.text("key"),
                 scopes: vec![

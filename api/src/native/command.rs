@@ -122,6 +122,13 @@ fn check_depth(text: &str) -> Result<(), &'static str> {
 /// [`Problem::Rejected`] when the scope is missing; [`Problem::NotSubmitted`] when a new key cannot be made.
 pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Result<Command, Problem> {
     principal.require(command.scope())?;
+    command.also_needs().map_or(Ok(()), |scope| principal.require(scope))?;
+    match &mut command {
+        Command::CreateCredential(it) => it.as_administrator = principal.manages_all_agents(),
+        Command::RotateCredential(it) => it.as_administrator = principal.manages_all_agents(),
+        Command::RevokeCredential(it) => it.as_administrator = principal.manages_all_agents(),
+        _ => {}
+    }
     if let Command::RotateSigningKey(rotate) = &mut command {
         // A key file that no event names in the end is an unused key, which harms nobody.
         rotate.public = match rotate.purpose {
@@ -152,6 +159,7 @@ fn no_key(error: &dyn std::error::Error) -> SubmitError {
 pub const fn shown_once(command: &Command) -> Option<&'static str> {
     match command {
         Command::RegisterAgent(RegisterAgent { key: KeyChoice::Make, .. }) => Some("private_key_pem"),
+        Command::CreateCredential(_) | Command::RotateCredential(_) => Some("client_secret"),
         Command::CreateTenant(_) | Command::CreateApiKey(_) => Some("api_key"),
         Command::AddDestination(AddDestination { secret: None, .. })
         | Command::RotateDestinationSecret(RotateDestinationSecret { secret: None, .. })

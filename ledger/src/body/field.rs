@@ -18,6 +18,12 @@ pub type Changes = std::collections::BTreeMap<String, JsonText>;
 pub struct JsonText(pub String);
 
 impl JsonText {
+    /// The JSON of a text, a list, a map of texts or numbers, or a unit enum: what always has some.
+    #[must_use]
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
+        serde_json::to_string(value).map_or_else(|_| Self::null(), Self)
+    }
+
     /// The JSON value `null`.
     #[must_use]
     pub fn null() -> Self {

@@ -8,7 +8,9 @@ use super::field::{Changes, Decimal, Signature, hex_bytes};
 use super::ledger::Algorithm;
 use super::{Facts, Subjects};
 use crate::actor::Principal;
-use crate::ids::{AgentId, ApprovalId, ChallengeId, CredentialId, KeyId, MemberId, OrganisationId, TenantId};
+use crate::ids::{
+    AgentId, ApprovalId, ChallengeId, CredentialId, KeyId, MemberId, MembershipId, OrganisationId, TenantId,
+};
 use crate::link::Hash;
 use crate::shred::Encrypted;
 use crate::time::Micros;
@@ -81,6 +83,45 @@ pub struct OrganisationCreated {
     pub limits: BTreeMap<String, u64>,
     /// Whether agents that name no organisation belong to it.
     pub default: bool,
+}
+
+/// An organisation's attributes changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationUpdated {
+    /// The organisation.
+    pub organisation: OrganisationId,
+    /// `name`, `tier`, `limits`, `standing`.
+    pub changes: Changes,
+}
+
+/// An organisation is gone for good; its record stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationDeleted {
+    /// The organisation.
+    pub organisation: OrganisationId,
+}
+
+/// An agent has a role in an organisation, beside the one it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationMemberAdded {
+    /// The membership.
+    pub membership: MembershipId,
+    /// The organisation.
+    pub organisation: OrganisationId,
+    /// The agent.
+    pub agent: AgentId,
+    /// What it may do there.
+    pub role: OrganisationRole,
+}
+
+/// What an agent may do in an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrganisationRole {
+    /// What every member may.
+    Member,
+    /// Everything.
+    Admin,
 }
 
 /// A person was asked to join.
@@ -343,6 +384,39 @@ pub struct EndPersonal {
     pub reason: Option<String>,
 }
 
+/// Who may use an agent, or who may read its public profile, changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReachChanged {
+    /// The agent.
+    pub agent: AgentId,
+    /// Who may use it now, if that changed.
+    pub visibility: Option<Visibility>,
+    /// Who may read its public profile now, if that changed.
+    pub disclosure: Option<Disclosure>,
+}
+
+/// An agent holds a name alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandleClaimed {
+    /// The agent.
+    pub agent: AgentId,
+    /// Where the name is unique.
+    pub namespace: String,
+    /// The name itself, or its keyed hash in hexadecimal where the name is personal.
+    pub value: String,
+}
+
+/// An agent holds a name no longer; another can claim it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandleReleased {
+    /// The agent.
+    pub agent: AgentId,
+    /// Where the name was unique.
+    pub namespace: String,
+    /// The name, as it was claimed.
+    pub value: String,
+}
+
 /// An agent has a public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentKeyAdded {
@@ -452,6 +526,30 @@ pub struct CredentialRevoked {
     pub cause: String,
 }
 
+/// A credential has another secret; the one before lets nobody in any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRotated {
+    /// The credential.
+    pub credential: CredentialId,
+    /// Whom it lets in.
+    pub principal: Principal,
+    /// Hash of the new secret.
+    pub hash: Hash,
+    /// When it lapses now.
+    pub expires: Option<Micros>,
+}
+
+/// What a principal may ask for beyond what everybody may; this takes the place of what was granted before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopesGranted {
+    /// The principal.
+    pub principal: Principal,
+    /// The scopes, as its tokens spell them.
+    pub scopes: Vec<String>,
+    /// Whether it manages the credentials of others.
+    pub administrator: bool,
+}
+
 /// How often credentials were used since the last such event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialsUsed {
@@ -558,10 +656,16 @@ concerns! {
     TenantResumed: tenant;
     TenantDeleted: tenant;
     OrganisationCreated: organisation;
+    OrganisationUpdated: organisation;
+    OrganisationDeleted: organisation;
+    OrganisationMemberAdded: membership, organisation, agent;
     MemberInvited: member;
     MemberJoined: member;
     AgentUpdated: agent;
     AgentDecommissioned: agent;
+    AgentReachChanged: agent;
+    HandleClaimed: agent;
+    HandleReleased: agent;
     AgentKeyAdded: agent, key;
     AgentKeyRevoked: agent, key;
     CertificateIssued: agent, key;
@@ -604,6 +708,19 @@ impl Facts for CredentialCreated {
 impl Facts for CredentialRevoked {
     fn subjects(&self, into: &mut Subjects) {
         into.add(self.credential);
+        add_principal(into, &self.principal);
+    }
+}
+
+impl Facts for CredentialRotated {
+    fn subjects(&self, into: &mut Subjects) {
+        into.add(self.credential);
+        add_principal(into, &self.principal);
+    }
+}
+
+impl Facts for ScopesGranted {
+    fn subjects(&self, into: &mut Subjects) {
         add_principal(into, &self.principal);
     }
 }

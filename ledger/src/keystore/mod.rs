@@ -1,5 +1,5 @@
-//! Secrets outside the log: data keys, whose destruction erases what they encrypted, tenants' CA keys,
-//! and keys that sign tokens.
+//! Secrets outside the log: data keys, whose destruction erases what they encrypted, tenants' CA keys, keys that sign
+//! tokens, and the private parts of agents' keys that are kept for them.
 //!
 //! A fjall database, `db/`, holds each secret encrypted with XChaCha20-Poly1305 under the wrapping key, which lies in
 //! the file `wrapping.key` beside it (32 bytes, mode 0600): a copy of the database alone tells nothing. Stored under
@@ -62,17 +62,20 @@ pub enum SecretName {
     OrgCa(TenantId),
     /// A key that signs tokens: an Ed25519 seed.
     TokenSigning(KeyId),
+    /// The private part of an agent's key that is kept for it: a scalar of P-256.
+    AgentKey(KeyId),
 }
 
 impl SecretName {
     /// The name's bytes: for a data key 1, the code of the thing's kind and its 16 bytes; for a CA key 2 and the
-    /// tenant's 16 bytes; for a key that signs tokens 3 and the key's 16 bytes.
+    /// tenant's 16 bytes; for a key that signs tokens 3 and the key's 16 bytes; for an agent's key 4 and the key's 16 bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Data(subject) => [&[1, subject.kind.code()], &subject.id.as_bytes()[..]].concat(),
             Self::OrgCa(tenant) => [&[2], &tenant.0.as_bytes()[..]].concat(),
             Self::TokenSigning(key) => [&[3], &key.uuid().as_bytes()[..]].concat(),
+            Self::AgentKey(key) => [&[4], &key.uuid().as_bytes()[..]].concat(),
         }
     }
 }
@@ -83,6 +86,7 @@ impl std::fmt::Display for SecretName {
             Self::Data(subject) => write!(f, "the data key of {} {}", subject.kind.name(), subject.id),
             Self::OrgCa(tenant) => write!(f, "the CA key of tenant {tenant}"),
             Self::TokenSigning(key) => write!(f, "the token-signing key {key}"),
+            Self::AgentKey(key) => write!(f, "the private part of the agent's key {key}"),
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Tenants, organisations, API keys, the sealing key.
 
+use std::collections::BTreeMap;
+
+use chancery_ledger::body::identity::OrganisationRole;
 use chancery_ledger::body::ledger::Purpose;
-use chancery_ledger::ids::{CredentialId, TenantId};
+use chancery_ledger::ids::{AgentId, CredentialId, OrganisationId, TenantId};
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::agent::given;
 
 /// See [`super::Command::CreateTenant`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +19,41 @@ pub struct CreateTenant {
     pub slug: String,
     /// Its name for people: 1 to 256 characters.
     pub name: String,
+    /// Its tier: `free`, `pro` or `enterprise`.
+    #[serde(default = "enterprise")]
+    pub tier: String,
+    /// Its quotas, by name, in place of its tier's: `agents`, `tokens_per_month`.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
+}
+
+impl CreateTenant {
+    /// A tenant with a name for paths and one for people, and no quotas.
+    #[must_use]
+    pub fn new(slug: &str, name: &str) -> Self {
+        Self { slug: slug.to_owned(), name: name.to_owned(), tier: enterprise(), limits: BTreeMap::new() }
+    }
+}
+
+fn enterprise() -> String {
+    crate::tier::Tier::Enterprise.name().to_owned()
+}
+
+/// See [`super::Command::UpdateTenant`]. What is absent stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTenant {
+    /// Which.
+    pub tenant: TenantId,
+    /// Its new name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its tier from now on.
+    #[serde(default)]
+    pub tier: Option<String>,
+    /// All of its own quotas from now on.
+    #[serde(default)]
+    pub limits: Option<BTreeMap<String, u64>>,
 }
 
 /// See [`super::Command::SuspendTenant`].
@@ -54,6 +94,126 @@ pub struct CreateOrganisation {
     pub slug: String,
     /// Its name for people: 1 to 256 characters.
     pub name: String,
+    /// A tier of its own: `free`, `pro` or `enterprise`; the tenant's, if absent.
+    #[serde(default)]
+    pub tier: Option<String>,
+    /// Its quotas, by name, in place of its tier's: `agents`, `tokens_per_month`.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
+}
+
+impl CreateOrganisation {
+    /// An organisation with a name for paths and one for people, of the tenant's tier.
+    #[must_use]
+    pub fn new(slug: &str, name: &str) -> Self {
+        Self { slug: slug.to_owned(), name: name.to_owned(), tier: None, limits: BTreeMap::new() }
+    }
+}
+
+/// See [`super::Command::UpdateOrganisation`]. What is absent stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateOrganisation {
+    /// Which.
+    pub organisation: OrganisationId,
+    /// Its new name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its tier from now on; `null`: the tenant's.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Option<String>>,
+    /// Quotas that change; `null` gives one back to the tier.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Option<u64>>,
+    /// Whether its agents may act.
+    #[serde(default)]
+    pub suspended: Option<bool>,
+}
+
+/// See [`super::Command::DeleteOrganisation`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteOrganisation {
+    /// Which.
+    pub organisation: OrganisationId,
+}
+
+/// See [`super::Command::AddOrganisationMember`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddOrganisationMember {
+    /// Where.
+    pub organisation: OrganisationId,
+    /// Which agent.
+    pub agent: AgentId,
+    /// What it may do there.
+    #[serde(default = "member")]
+    pub role: OrganisationRole,
+}
+
+const fn member() -> OrganisationRole {
+    OrganisationRole::Member
+}
+
+/// See [`super::Command::CreateCredential`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateCredential {
+    /// Whose secret it is.
+    pub agent: AgentId,
+    /// When it lapses; never, if absent.
+    #[serde(default)]
+    pub expires: Option<Micros>,
+    /// Whether the caller's right reaches other agents' credentials; the API sets it.
+    #[serde(skip)]
+    pub as_administrator: bool,
+}
+
+/// See [`super::Command::RotateCredential`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateCredential {
+    /// Which.
+    pub credential: CredentialId,
+    /// Whose it is to be; another agent's is not found.
+    #[serde(default)]
+    pub agent: Option<AgentId>,
+    /// When it lapses from now on; as before, if absent; never, if `null`.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Option<Micros>>,
+    /// Whether the caller's right reaches other agents' credentials; the API sets it.
+    #[serde(skip)]
+    pub as_administrator: bool,
+}
+
+/// See [`super::Command::RevokeCredential`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeCredential {
+    /// Which.
+    pub credential: CredentialId,
+    /// Whose it is to be; another agent's is not found.
+    #[serde(default)]
+    pub agent: Option<AgentId>,
+    /// Why: up to 128 characters.
+    #[serde(default = "requested")]
+    pub cause: String,
+    /// Whether the caller's right reaches other agents' credentials; the API sets it.
+    #[serde(skip)]
+    pub as_administrator: bool,
+}
+
+/// See [`super::Command::GrantScopes`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantScopes {
+    /// To which agent.
+    pub agent: AgentId,
+    /// All scopes that it may ask for beyond those that every agent may, as its tokens spell them.
+    pub scopes: Vec<String>,
+    /// Whether it manages the credentials of other agents.
+    #[serde(default)]
+    pub administrator: bool,
 }
 
 /// See [`super::Command::CreateApiKey`].

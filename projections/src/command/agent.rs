@@ -8,6 +8,8 @@ use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::state::AgentStatus;
+
 /// An organisation, by id or by slug.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +56,9 @@ pub struct RegisterAgent {
     /// Its identity key.
     #[serde(default)]
     pub key: KeyChoice,
+    /// Whether a P-256 key for its DID document is made, whose private part stays in the key store.
+    #[serde(default)]
+    pub did_key: bool,
     /// When it stops being usable.
     #[serde(default)]
     pub valid_until: Option<Micros>,
@@ -104,7 +109,7 @@ impl Via {
 pub struct HandleClaim {
     /// Where it is to be unique, for example `orgkernel/acme-corp`: up to 128 characters.
     pub namespace: String,
-    /// The name: 1 to 256 characters.
+    /// The name: 1 to 256 characters. In `agentidp` it is an e-mail address, of which a keyed hash is kept.
     pub value: String,
 }
 
@@ -155,6 +160,9 @@ pub struct UpdateAgent {
     /// Its new version; `null` takes it away.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub semver: Option<Option<String>>,
+    /// What sort of agent it is now; `null` takes it away.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Option<String>>,
     /// What it can do now.
     #[serde(default)]
     pub capabilities: Option<Vec<String>>,
@@ -167,9 +175,73 @@ pub struct UpdateAgent {
     /// How much one transaction may move now.
     #[serde(default)]
     pub limit: Option<SpendingLimit>,
-    /// The whole profile as it is to be.
+    /// The whole profile as it is to be. An e-mail address, once there, stays.
     #[serde(default)]
     pub profile: Option<AgentProfile>,
+    /// Who is responsible for it now: up to 256 characters; the rest of the profile stays as it is.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Who may read its public profile now.
+    #[serde(default)]
+    pub disclosure: Option<Disclosure>,
+    /// Its status from now on. The caller needs the scope of the command that does this alone, too.
+    #[serde(default)]
+    pub status: Option<AgentStatus>,
+}
+
+impl UpdateAgent {
+    /// A change of an agent that changes nothing yet.
+    #[must_use]
+    pub const fn of(agent: AgentId) -> Self {
+        Self {
+            agent,
+            name: None,
+            semver: None,
+            kind: None,
+            capabilities: None,
+            environment: None,
+            actions: None,
+            limit: None,
+            profile: None,
+            owner: None,
+            disclosure: None,
+            status: None,
+        }
+    }
+}
+
+/// See [`super::Command::SetAgentReach`]. What is absent stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetAgentReach {
+    /// Which.
+    pub agent: AgentId,
+    /// Who may use it.
+    #[serde(default)]
+    pub visibility: Option<Visibility>,
+    /// Who may read its public profile.
+    #[serde(default)]
+    pub disclosure: Option<Disclosure>,
+}
+
+/// See [`super::Command::ClaimHandle`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimHandle {
+    /// Which agent.
+    pub agent: AgentId,
+    /// The name.
+    pub handle: HandleClaim,
+}
+
+/// See [`super::Command::ReleaseHandle`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseHandle {
+    /// Which agent.
+    pub agent: AgentId,
+    /// The name, as it was claimed.
+    pub handle: HandleClaim,
 }
 
 /// Tells `null` from what is absent.

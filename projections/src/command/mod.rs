@@ -20,6 +20,7 @@ pub use execution::*;
 pub use issuer::*;
 pub use token::*;
 
+use crate::identity::state::AgentStatus;
 use crate::scope::Scope;
 
 macro_rules! commands {
@@ -100,6 +101,20 @@ macro_rules! commands {
             }
         }
 
+        impl Command {
+            /// The scope it needs beside [`scope`](Self::scope), for what another command does alone.
+            #[must_use]
+            pub const fn also_needs(&self) -> Option<Scope> {
+                match self {
+                    Self::UpdateAgent(UpdateAgent { status: Some(AgentStatus::Decommissioned), .. }) => {
+                        Some(Scope::AgentsDecommission)
+                    }
+                    Self::UpdateAgent(UpdateAgent { status: Some(_), .. }) => Some(Scope::AgentsSuspend),
+                    _ => None,
+                }
+            }
+        }
+
         $(impl From<$name> for Command {
             fn from(command: $name) -> Self {
                 Self::$name(command)
@@ -111,6 +126,8 @@ macro_rules! commands {
 commands! {
     /// (1) A new tenant, with a default organisation and a first API key.
     CreateTenant needs TenantsManage about |_| None;
+    /// (1) Change a tenant's name, tier or quotas.
+    UpdateTenant needs TenantsManage about |c| Some(c.tenant.subject());
     /// (1) Refuse every call of a tenant until it is resumed.
     SuspendTenant needs TenantsManage about |c| Some(c.tenant.subject());
     /// (1) Let a suspended tenant work again.
@@ -119,10 +136,22 @@ commands! {
     DeleteTenant needs TenantsManage about |c| Some(c.tenant.subject());
     /// (2) A new organisation.
     CreateOrganisation needs OrganisationsWrite about |_| None;
+    /// (2) Change an organisation's name, tier or quotas, or whether its agents may act.
+    UpdateOrganisation needs OrganisationsWrite about |c| Some(c.organisation.subject());
+    /// (2) End an organisation that has no active agents for good.
+    DeleteOrganisation needs OrganisationsWrite about |c| Some(c.organisation.subject());
+    /// (2) Give an agent a role in an organisation.
+    AddOrganisationMember needs OrganisationsWrite about |c| Some(c.organisation.subject());
     /// (4) A new agent; with a key, also its certificate.
     RegisterAgent needs AgentsRegister about |_| None;
     /// (5) Change an agent's attributes.
     UpdateAgent needs AgentsUpdate about |c| Some(c.agent.subject());
+    /// (5) Change who may use an agent, or who may read its public profile.
+    SetAgentReach needs AgentsUpdate about |c| Some(c.agent.subject());
+    /// (5) Give an agent a name that it holds alone.
+    ClaimHandle needs AgentsUpdate about |c| Some(c.agent.subject());
+    /// (5) Take such a name away, where names are ever free again.
+    ReleaseHandle needs AgentsUpdate about |c| Some(c.agent.subject());
     /// (7) Make an agent unusable until it is resumed.
     SuspendAgent needs AgentsSuspend about |c| Some(c.agent.subject());
     /// (7) Make a suspended agent usable again.
@@ -133,6 +162,14 @@ commands! {
     IssueChallenge needs AgentsRead about |_| None;
     /// (11) Answer a challenge, which uses it up, right or wrong.
     AnswerChallenge needs AgentsRead about |c| Some(c.challenge.subject());
+    /// (12) A new client secret of an agent.
+    CreateCredential needs CredentialsWrite about |_| None;
+    /// (12) Another secret for a credential; the one before is dead at once.
+    RotateCredential needs CredentialsWrite about |c| Some(c.credential.subject());
+    /// (12) End a client secret.
+    RevokeCredential needs CredentialsWrite about |c| Some(c.credential.subject());
+    /// (14) Let an agent ask for more than every agent may.
+    GrantScopes needs ApiKeysCreate about |c| Some(c.agent.subject());
     /// (13) A new API key for the caller's own principal.
     CreateApiKey needs ApiKeysCreate about |_| None;
     /// (13) End an API key.

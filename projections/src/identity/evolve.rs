@@ -1,19 +1,25 @@
 //! State and event to state, one arm per event. No rules here: replay must never be able to refuse the past.
 
+use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Body;
-use chancery_ledger::body::identity::{AgentKeyPurpose, AgentRegistered, AgentUpdated, CertificateIssued};
+use chancery_ledger::body::identity::{
+    AgentKeyPurpose, AgentRegistered, AgentUpdated, CertificateIssued, Disclosure, Handle,
+};
 use chancery_ledger::body::ledger::{LedgerCreated, Purpose, SigningKeyAdded};
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{AgentId, TenantId};
+use chancery_ledger::ids::{AgentId, OrganisationId, TenantId};
 use chancery_ledger::time::Micros;
 
 use super::state::{
     AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentEnd, AgentKey, AgentStatus, CERTIFICATES, CHALLENGES,
-    CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, Certificate, Challenge, Credential, HANDLES, KEY_LIST, KEYS,
-    LEDGER, Ledger, MEMBER_LIST, MEMBERS, Member, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS, ORGANISATIONS,
-    Organisation, PublicKeyRow, SEALING_KEY, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST,
-    TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS, Tenant, purpose_code,
+    CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT, Certificate,
+    Challenge, Credential, GRANTS, Granted, HANDLES, IDLE_IN_ORGANISATION, IDLE_IN_TENANT, IdleAgents, KEY_LIST, KEYS,
+    KIND_IN_TENANT, LEDGER, LISTED, LISTED_NOW, LISTED_PLACE, Ledger, MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST,
+    MEMBERSHIPS, Member, Membership, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT,
+    Organisation, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing,
+    TENANT_LIST, TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS, Tenant, purpose_code,
 };
+use crate::rows::table::{Key, Table};
 use crate::rows::{RowsError, RowsMut};
 
 mod issuer;
@@ -71,23 +77,54 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::TenantResumed(it) => stand(rows, it.tenant, Standing::Active),
         Body::TenantDeleted(it) => stand(rows, it.tenant, Standing::Deleted),
         Body::OrganisationCreated(created) => {
+            let ordinal = ORGANISATION_LIST.append(rows, event.tenant, &created.organisation)?;
             let organisation = Organisation {
                 organisation: created.organisation,
                 tenant: event.tenant,
                 slug: created.slug.clone(),
                 name: created.name.clone(),
+                tier: created.tier.clone(),
+                limits: created.limits.clone(),
                 default: created.default,
                 standing: Standing::Active,
+                ordinal,
                 created: at,
+                updated: at,
             };
             ORGANISATIONS.put(rows, created.organisation, &organisation)?;
             ORGANISATION_SLUGS.put(rows, (event.tenant, created.slug.as_str()), &created.organisation)?;
-            ORGANISATION_LIST.append(rows, event.tenant, &created.organisation)?;
+            enter_standing(rows, &organisation)?;
             if created.default {
                 TENANTS.update(rows, event.tenant, "a tenant", |tenant| {
                     tenant.default_organisation = Some(created.organisation);
                 })?;
             }
+            Ok(())
+        }
+        Body::OrganisationUpdated(updated) => organisation_changes(rows, event, updated.organisation, |it| {
+            for (field, value) in &updated.changes {
+                match field.as_str() {
+                    "name" => assign(&mut it.name, value.as_str()),
+                    "tier" => assign(&mut it.tier, value.as_str()),
+                    "limits" => assign(&mut it.limits, value.as_str()),
+                    "standing" => assign(&mut it.standing, value.as_str()),
+                    _ => {}
+                }
+            }
+        }),
+        Body::OrganisationDeleted(it) => {
+            organisation_changes(rows, event, it.organisation, |organisation| organisation.standing = Standing::Deleted)
+        }
+        Body::OrganisationMemberAdded(added) => {
+            let membership = Membership {
+                membership: added.membership,
+                organisation: added.organisation,
+                agent: added.agent,
+                role: added.role,
+                joined: at,
+            };
+            MEMBERSHIPS.put(rows, (added.organisation, added.agent), &membership)?;
+            MEMBERSHIP_LIST.append(rows, added.organisation, &added.agent)?;
             Ok(())
         }
         Body::MemberInvited(invited) => {
@@ -109,33 +146,61 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         }
         Body::AgentRegistered(registered) => agent_registered(rows, event, registered),
         Body::AgentUpdated(updated) => agent_updated(rows, event, updated),
+        Body::AgentReachChanged(it) => {
+            let agent = AGENTS.update(rows, it.agent, "an agent", |agent| {
+                agent.visibility = it.visibility.unwrap_or(agent.visibility);
+                agent.disclosure = it.disclosure.unwrap_or(agent.disclosure);
+                agent.updated = at;
+            })?;
+            list(rows, &agent)
+        }
+        Body::HandleClaimed(it) => {
+            let handle = Handle { namespace: it.namespace.clone(), value: it.value.clone() };
+            HANDLES.put(rows, (event.tenant, it.namespace.as_str(), it.value.as_str()), &it.agent)?;
+            AGENTS.update(rows, it.agent, "an agent", |agent| agent.handles.push(handle))?;
+            Ok(())
+        }
+        Body::HandleReleased(it) => {
+            HANDLES.delete(rows, (event.tenant, it.namespace.as_str(), it.value.as_str()))?;
+            AGENTS.update(rows, it.agent, "an agent", |agent| {
+                agent.handles.retain(|held| held.namespace != it.namespace || held.value != it.value);
+            })?;
+            Ok(())
+        }
         Body::AgentSuspended(it) => set_status(rows, event, it.agent, AgentStatus::Suspended, |_| {}),
         Body::AgentResumed(it) => set_status(rows, event, it.agent, AgentStatus::Active, |_| {}),
         Body::AgentDecommissioned(it) => set_status(rows, event, it.agent, AgentStatus::Decommissioned, |agent| {
             agent.end = Some(AgentEnd { cause: it.cause, at, personal: it.personal.clone() });
         }),
         Body::AgentKeyAdded(added) => {
-            if added.purpose == AgentKeyPurpose::Identity {
-                AGENTS.update(rows, added.agent, "an agent", |agent| {
-                    let key = AgentKey { key: added.key, purpose: added.purpose, public: added.public.clone() };
-                    agent.identity_key = Some(key);
-                })?;
+            let key = AgentKey { key: added.key, purpose: added.purpose, public: added.public.clone() };
+            match added.purpose {
+                AgentKeyPurpose::Identity => {
+                    AGENTS.update(rows, added.agent, "an agent", |agent| agent.identity_key = Some(key))?;
+                }
+                AgentKeyPurpose::Did => {
+                    AGENTS.update(rows, added.agent, "an agent", |agent| agent.did_key = Some(key))?;
+                }
+                AgentKeyPurpose::Enrolled => {}
             }
             Ok(())
         }
         Body::AgentKeyRevoked(revoked) => {
             AGENTS.update(rows, revoked.agent, "an agent", |agent| {
                 agent.identity_key.take_if(|key| key.key == revoked.key);
+                agent.did_key.take_if(|key| key.key == revoked.key);
             })?;
             Ok(())
         }
         Body::CertificateIssued(issued) => CERTIFICATES.put(rows, issued.agent, &certificate(issued)),
         Body::CredentialCreated(created) => {
-            let credential = Credential {
+            let mut credential = Credential {
                 credential: created.credential,
                 tenant: event.tenant,
                 principal: created.principal.clone(),
                 kind: created.kind,
+                hash: created.hash,
+                ordinal: 0,
                 name: created.name.clone(),
                 scopes: created.scopes.clone(),
                 audience: created.audience.clone(),
@@ -143,15 +208,47 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 revoked: None,
                 created: at,
             };
+            if let Some(agent) = credential.agent() {
+                credential.ordinal = CREDENTIALS_BY_AGENT.append(rows, agent, &created.credential)?;
+                enter_credentials(rows, agent, &credential)?;
+            }
             CREDENTIALS.put(rows, created.credential, &credential)?;
             CREDENTIAL_HASHES.put(rows, created.hash, &created.credential)?;
             CREDENTIAL_LIST.append(rows, event.tenant, &created.credential)?;
             Ok(())
         }
+        Body::CredentialRotated(rotated) => {
+            let before = row(CREDENTIALS.get(rows, rotated.credential)?, "a credential")?;
+            CREDENTIAL_HASHES.delete(rows, before.hash)?;
+            CREDENTIAL_HASHES.put(rows, rotated.hash, &rotated.credential)?;
+            let after = Credential { hash: rotated.hash, expires: rotated.expires, ..before };
+            CREDENTIALS.put(rows, rotated.credential, &after)
+        }
         Body::CredentialRevoked(revoked) => {
-            CREDENTIALS.update(rows, revoked.credential, "a credential", |credential| credential.revoked = Some(at))?;
+            let before = row(CREDENTIALS.get(rows, revoked.credential)?, "a credential")?;
+            let after = Credential { revoked: Some(at), ..before.clone() };
+            CREDENTIALS.put(rows, revoked.credential, &after)?;
+            if let Some(agent) = after.agent() {
+                let length = CREDENTIALS_BY_AGENT.len(&*rows, agent)?;
+                CREDENTIALS_OF_AGENT.leave(rows, (agent, before.code()), length, before.ordinal)?;
+                enter_credentials(rows, agent, &after)?;
+            }
             Ok(())
         }
+        Body::ScopesGranted(granted) => match granted.principal {
+            Principal::Agent(agent) => {
+                let row = Granted { scopes: granted.scopes.clone(), administrator: granted.administrator };
+                GRANTS.put(rows, agent, &row)
+            }
+            // No other principal asks for scopes.
+            Principal::System
+            | Principal::Anonymous
+            | Principal::Tenant(_)
+            | Principal::Member(_)
+            | Principal::Client(_)
+            | Principal::Execution(_)
+            | Principal::Subject(_) => Ok(()),
+        },
         Body::ChallengeIssued(issued) => {
             let challenge = Challenge {
                 challenge: issued.challenge,
@@ -285,7 +382,9 @@ fn agent_registered(rows: &mut dyn RowsMut, event: &Event, it: &AgentRegistered)
         disclosure: it.disclosure,
         personal: it.personal.clone(),
         personal_updated: false,
+        owner_hash: it.owner_hash,
         identity_key: None,
+        did_key: None,
         status: AgentStatus::Active,
         end: None,
         created: event.time,
@@ -295,28 +394,37 @@ fn agent_registered(rows: &mut dyn RowsMut, event: &Event, it: &AgentRegistered)
     for handle in &it.handles {
         HANDLES.put(rows, (event.tenant, handle.namespace.as_str(), handle.value.as_str()), &it.agent)?;
     }
-    enter_status(rows, &agent)
+    enter_found_by(rows, &agent)?;
+    enter_status(rows, &agent)?;
+    list(rows, &agent)
 }
 
 fn agent_updated(rows: &mut dyn RowsMut, event: &Event, it: &AgentUpdated) -> Result<(), RowsError> {
-    AGENTS.update(rows, it.agent, "an agent", |agent| {
-        for (field, value) in &it.changes {
-            match field.as_str() {
-                "name" => assign(&mut agent.name, value.as_str()),
-                "semver" => assign(&mut agent.semver, value.as_str()),
-                "capabilities" => assign(&mut agent.capabilities, value.as_str()),
-                "environment" => assign(&mut agent.environment, value.as_str()),
-                "actions" => assign(&mut agent.actions, value.as_str()),
-                "limit" => assign(&mut agent.limit, value.as_str()),
-                _ => {}
-            }
+    let before = row(AGENTS.get(rows, it.agent)?, "an agent")?;
+    let mut agent = before.clone();
+    for (field, value) in &it.changes {
+        match field.as_str() {
+            "name" => assign(&mut agent.name, value.as_str()),
+            "kind" => assign(&mut agent.kind, value.as_str()),
+            "semver" => assign(&mut agent.semver, value.as_str()),
+            "capabilities" => assign(&mut agent.capabilities, value.as_str()),
+            "environment" => assign(&mut agent.environment, value.as_str()),
+            "actions" => assign(&mut agent.actions, value.as_str()),
+            "limit" => assign(&mut agent.limit, value.as_str()),
+            "owner_hash" => assign(&mut agent.owner_hash, value.as_str()),
+            _ => {}
         }
-        if let Some(personal) = &it.personal {
-            agent.personal = personal.clone();
-            agent.personal_updated = true;
-        }
-        agent.updated = event.time;
-    })?;
+    }
+    if let Some(personal) = &it.personal {
+        agent.personal = personal.clone();
+        agent.personal_updated = true;
+    }
+    agent.updated = event.time;
+    AGENTS.put(rows, it.agent, &agent)?;
+    if (&before.kind, &before.owner_hash) != (&agent.kind, &agent.owner_hash) {
+        leave_found_by(rows, &before)?;
+        enter_found_by(rows, &agent)?;
+    }
     Ok(())
 }
 
@@ -335,14 +443,106 @@ fn stand(rows: &mut dyn RowsMut, tenant: TenantId, standing: Standing) -> Result
 fn set_status(
     rows: &mut dyn RowsMut, event: &Event, agent: AgentId, status: AgentStatus, change: impl FnOnce(&mut Agent),
 ) -> Result<(), RowsError> {
-    let Some(before) = AGENTS.get(rows, agent)? else { return Err(RowsError::Missing("an agent")) };
+    let before = row(AGENTS.get(rows, agent)?, "an agent")?;
     leave_status(rows, &before)?;
+    let was = before.status;
     let mut after = before;
     after.status = status;
     after.updated = event.time;
     change(&mut after);
     AGENTS.put(rows, agent, &after)?;
-    enter_status(rows, &after)
+    tally(rows, &IDLE_IN_TENANT, after.tenant, was, status)?;
+    tally(rows, &IDLE_IN_ORGANISATION, after.organisation, was, status)?;
+    enter_status(rows, &after)?;
+    list(rows, &after)
+}
+
+/// Counts an agent that had one status and has another.
+fn tally(
+    rows: &mut dyn RowsMut, idle: &Table<IdleAgents>, key: impl Key + Copy, was: AgentStatus, is: AgentStatus,
+) -> Result<(), RowsError> {
+    let mut tally = idle.get(&*rows, key)?.unwrap_or_default();
+    if let Some(count) = tally.of(was) {
+        *count = count.saturating_sub(1);
+    }
+    if let Some(count) = tally.of(is) {
+        *count += 1;
+    }
+    idle.put(rows, key, &tally)
+}
+
+fn organisation_changes(
+    rows: &mut dyn RowsMut, event: &Event, id: OrganisationId, change: impl FnOnce(&mut Organisation),
+) -> Result<(), RowsError> {
+    let before = row(ORGANISATIONS.get(rows, id)?, "an organisation")?;
+    let length = ORGANISATION_LIST.len(&*rows, event.tenant)?;
+    STANDING_IN_TENANT.leave(rows, (event.tenant, before.standing.code()), length, before.ordinal)?;
+    let mut after = before;
+    change(&mut after);
+    after.updated = event.time;
+    ORGANISATIONS.put(rows, id, &after)?;
+    enter_standing(rows, &after)
+}
+
+fn enter_standing(rows: &mut dyn RowsMut, it: &Organisation) -> Result<(), RowsError> {
+    let length = ORGANISATION_LIST.len(&*rows, it.tenant)?;
+    STANDING_IN_TENANT.enter(rows, (it.tenant, it.standing.code()), length, it.ordinal, Micros::MAX)
+}
+
+fn enter_credentials(rows: &mut dyn RowsMut, agent: AgentId, credential: &Credential) -> Result<(), RowsError> {
+    let length = CREDENTIALS_BY_AGENT.len(&*rows, agent)?;
+    CREDENTIALS_OF_AGENT.enter(rows, (agent, credential.code()), length, credential.ordinal, Micros::MAX)
+}
+
+/// Brings the list of what anybody can find up to what an agent is now.
+fn list(rows: &mut dyn RowsMut, agent: &Agent) -> Result<(), RowsError> {
+    if rows.is_for_deciders() {
+        return Ok(());
+    }
+    let is_listed = agent.disclosure == Disclosure::Listed && agent.status != AgentStatus::Decommissioned;
+    let place = match LISTED_PLACE.get(&*rows, agent.agent)? {
+        Some(place) => place,
+        None if !is_listed => return Ok(()),
+        None => {
+            let place = LISTED.append(rows, (), &agent.agent)?;
+            LISTED_PLACE.put(rows, agent.agent, &place)?;
+            place
+        }
+    };
+    let length = LISTED.len(&*rows, ())?;
+    if is_listed {
+        LISTED_NOW.enter(rows, (), length, place, Micros::MAX)
+    } else {
+        LISTED_NOW.leave(rows, (), length, place)
+    }
+}
+
+fn enter_found_by(rows: &mut dyn RowsMut, agent: &Agent) -> Result<(), RowsError> {
+    let length = AGENTS_BY_TENANT.len(&*rows, agent.tenant)?;
+    if let Some(kind) = &agent.kind {
+        let of = (agent.tenant, kind.as_str());
+        KIND_IN_TENANT.enter(rows, of, length, agent.ordinal_in_tenant, Micros::MAX)?;
+    }
+    if let Some(owner) = agent.owner_hash {
+        OWNER_IN_TENANT.enter(rows, (agent.tenant, owner), length, agent.ordinal_in_tenant, Micros::MAX)?;
+    }
+    Ok(())
+}
+
+fn leave_found_by(rows: &mut dyn RowsMut, agent: &Agent) -> Result<(), RowsError> {
+    let length = AGENTS_BY_TENANT.len(&*rows, agent.tenant)?;
+    if let Some(kind) = &agent.kind {
+        KIND_IN_TENANT.leave(rows, (agent.tenant, kind.as_str()), length, agent.ordinal_in_tenant)?;
+    }
+    if let Some(owner) = agent.owner_hash {
+        OWNER_IN_TENANT.leave(rows, (agent.tenant, owner), length, agent.ordinal_in_tenant)?;
+    }
+    Ok(())
+}
+
+/// A row that an earlier event wrote.
+fn row<T>(found: Option<T>, what: &'static str) -> Result<T, RowsError> {
+    found.ok_or(RowsError::Missing(what))
 }
 
 fn enter_status(rows: &mut dyn RowsMut, agent: &Agent) -> Result<(), RowsError> {

@@ -6,10 +6,13 @@ use chancery_ledger::actor::Principal;
 use chancery_ledger::body::field::Signature;
 use chancery_ledger::body::identity::{
     Accountability, AgentKeyPurpose, ChallengePurpose, CredentialKind, Disclosure, EndCause, Environment, Handle,
-    MemberRole, SpendingLimit, Visibility,
+    MemberRole, OrganisationRole, SpendingLimit, Visibility,
 };
 use chancery_ledger::body::ledger::{Algorithm, Purpose};
-use chancery_ledger::ids::{AgentId, ChallengeId, CredentialId, KeyId, LedgerId, MemberId, OrganisationId, TenantId};
+use chancery_ledger::ids::{
+    AgentId, ChallengeId, CredentialId, KeyId, LedgerId, MemberId, MembershipId, OrganisationId, TenantId,
+};
+use chancery_ledger::link::Hash;
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};
@@ -69,6 +72,32 @@ pub const STATUS_IN_TENANT: Subset = Subset::new(28).for_readers();
 pub const KEYS: Table<PublicKeyRow> = Table::new(29);
 /// Members of a tenant.
 pub const MEMBER_LIST: DenseList<MemberId> = DenseList::new(30).for_readers();
+/// Client secrets of an agent.
+pub const CREDENTIALS_BY_AGENT: DenseList<CredentialId> = DenseList::new(31);
+/// Which client secrets of an agent are revoked and which are not, by agent and [`Credential::code`].
+pub const CREDENTIALS_OF_AGENT: Subset = Subset::new(32);
+/// What agents may ask for beyond what every agent may, by agent.
+pub const GRANTS: Table<Granted> = Table::new(33);
+/// How many agents of a tenant do not work, by tenant. Those that do are the rest of its list.
+pub const IDLE_IN_TENANT: Table<IdleAgents> = Table::new(34);
+/// How many agents of an organisation do not work, likewise.
+pub const IDLE_IN_ORGANISATION: Table<IdleAgents> = Table::new(35);
+/// Agents' roles in organisations, by organisation and agent.
+pub const MEMBERSHIPS: Table<Membership> = Table::new(36);
+/// Agents with roles in an organisation.
+pub const MEMBERSHIP_LIST: DenseList<AgentId> = DenseList::new(37).for_readers();
+/// Which agents of a tenant are of a sort, by tenant and sort.
+pub const KIND_IN_TENANT: Subset = Subset::new(38).for_readers();
+/// Which agents of a tenant somebody is responsible for, by tenant and the hash of who.
+pub const OWNER_IN_TENANT: Subset = Subset::new(39).for_readers();
+/// Agents of any tenant that were ever listed, under `()`.
+pub const LISTED: DenseList<AgentId> = DenseList::new(50).for_readers();
+/// Which of them are listed, and not decommissioned, under `()`.
+pub const LISTED_NOW: Subset = Subset::new(51).for_readers();
+/// Where an agent stands among those, by agent.
+pub const LISTED_PLACE: Table<u64> = Table::new(52).for_readers();
+/// Which organisations of a tenant stand where, by tenant and [`Standing::code`].
+pub const STANDING_IN_TENANT: Subset = Subset::new(53).for_readers();
 /// The key that signs tokens now, by the code of its purpose.
 pub const TOKEN_KEYS: Table<PublicKeyRow> = Table::new(60);
 /// Every key that ever signed tokens, under `()`.
@@ -122,6 +151,18 @@ pub enum Standing {
     Deleted,
 }
 
+impl Standing {
+    /// The byte that stands for it in keys.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Suspended => 1,
+            Self::Deleted => 2,
+        }
+    }
+}
+
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
@@ -156,12 +197,64 @@ pub struct Organisation {
     pub slug: String,
     /// Its name for people.
     pub name: String,
+    /// Its own tier, if it has one.
+    pub tier: Option<String>,
+    /// Its own quotas.
+    pub limits: BTreeMap<String, u64>,
     /// Whether agents that name none belong to it.
     pub default: bool,
     /// Where it stands.
     pub standing: Standing,
+    /// Its place in the tenant's list.
+    pub ordinal: u64,
     /// Since when.
     pub created: Micros,
+    /// When it last changed.
+    pub updated: Micros,
+}
+
+/// How many agents do not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IdleAgents {
+    /// Suspended.
+    pub suspended: u64,
+    /// Decommissioned.
+    pub decommissioned: u64,
+}
+
+impl IdleAgents {
+    /// How many have a status; `None` for one that works.
+    pub fn of(&mut self, status: AgentStatus) -> Option<&mut u64> {
+        match status {
+            AgentStatus::Active => None,
+            AgentStatus::Suspended => Some(&mut self.suspended),
+            AgentStatus::Decommissioned => Some(&mut self.decommissioned),
+        }
+    }
+}
+
+/// An agent's role in an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// Its id.
+    pub membership: MembershipId,
+    /// Where.
+    pub organisation: OrganisationId,
+    /// Who.
+    pub agent: AgentId,
+    /// What it may do there.
+    pub role: OrganisationRole,
+    /// Since when.
+    pub joined: Micros,
+}
+
+/// What an agent may ask for beyond what every agent may.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Granted {
+    /// The scopes, as its tokens spell them.
+    pub scopes: Vec<String>,
+    /// Whether it manages the credentials of others.
+    pub administrator: bool,
 }
 
 /// A member.
@@ -254,8 +347,12 @@ pub struct Agent {
     /// Whether `personal` was written by `AgentUpdated` rather than `AgentRegistered`: the two are encrypted in
     /// different places.
     pub personal_updated: bool,
+    /// Who is responsible for it, under the tenant's look-up key.
+    pub owner_hash: Option<Hash>,
     /// Its live identity key.
     pub identity_key: Option<AgentKey>,
+    /// Its live P-256 key, whose private part is kept for it.
+    pub did_key: Option<AgentKey>,
     /// Its stored status.
     pub status: AgentStatus,
     /// How it ended, if it did.
@@ -335,6 +432,10 @@ pub struct Credential {
     pub principal: Principal,
     /// Which sort of secret.
     pub kind: CredentialKind,
+    /// Hash of the secret.
+    pub hash: Hash,
+    /// Its place among the agent's client secrets; 0 for what is none.
+    pub ordinal: u64,
     /// Its name.
     pub name: Option<String>,
     /// What it allows.
@@ -350,6 +451,26 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// The byte that stands in keys for whether it is revoked.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        if self.revoked.is_some() { Self::REVOKED } else { Self::ACTIVE }
+    }
+
+    /// The code of those that are not revoked.
+    pub const ACTIVE: u8 = 0;
+    /// The code of those that are.
+    pub const REVOKED: u8 = 1;
+
+    /// The agent it lets in, if it is a client secret.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        match (self.kind, &self.principal) {
+            (CredentialKind::ClientSecret, Principal::Agent(agent)) => Some(*agent),
+            _ => None,
+        }
+    }
+
     /// Why it lets nobody in at a time; `None` when it does.
     #[must_use]
     pub fn dead(&self, now: Micros) -> Option<&'static str> {

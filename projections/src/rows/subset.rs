@@ -145,6 +145,14 @@ impl Subset {
         Ok(self.top(rows, prefix, length)?.map_or(0, |(_, block)| block.members))
     }
 
+    /// Whether a member of the list is in it.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn contains(&self, rows: &dyn Rows, prefix: impl Key + Copy, ordinal: u64) -> Result<bool, RowsError> {
+        Ok(self.at(rows, prefix, Place::holding(ordinal, 0))?.is_some())
+    }
+
     /// The ordinals of members.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use chancery_ledger::codec;
 use chancery_ledger::ids::{
     AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, DestinationId, ExecutionId,
-    IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MissionId, OrganisationId, Seq, SessionId, Subject,
-    SubscriptionId, TenantId, ThingId, TokenId,
+    IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MembershipId, MissionId, OrganisationId, Seq, SessionId,
+    Subject, SubscriptionId, TenantId, ThingId, TokenId,
 };
 use chancery_ledger::link::Hash;
 use serde::Serialize;
@@ -48,6 +48,7 @@ id_keys!(
     KeyId,
     LedgerId,
     MemberId,
+    MembershipId,
     MissionId,
     OrganisationId,
     SessionId,

@@ -11,7 +11,7 @@ use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use crate::execution::state::{AuditChain, MISSIONS, audit_chain};
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, ORGANISATIONS, TENANTS,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
 };
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
 use crate::rows::{Rows, RowsError};
@@ -50,12 +50,18 @@ pub(super) fn output(
             let (_, created) = fact!(events, TenantCreated)?;
             Output::Tenant { tenant: row!(TENANTS, identity, created.tenant)?, api_key: shown }
         }
+        Command::UpdateTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
         Command::SuspendTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
         Command::ResumeTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
         Command::DeleteTenant(it) => Output::Tenant { tenant: row!(TENANTS, identity, it.tenant)?, api_key: None },
         Command::CreateOrganisation(_) => {
             let (_, created) = fact!(events, OrganisationCreated)?;
             Output::Organisation(row!(ORGANISATIONS, identity, created.organisation)?)
+        }
+        Command::UpdateOrganisation(it) => Output::Organisation(row!(ORGANISATIONS, identity, it.organisation)?),
+        Command::DeleteOrganisation(it) => Output::Organisation(row!(ORGANISATIONS, identity, it.organisation)?),
+        Command::AddOrganisationMember(it) => {
+            Output::Membership(row!(MEMBERSHIPS, identity, (it.organisation, it.agent))?)
         }
         Command::RegisterAgent(_) => {
             let (_, registered) = fact!(events, AgentRegistered)?;
@@ -68,6 +74,10 @@ pub(super) fn output(
             }))
         }
         Command::UpdateAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::SetAgentReach(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::ClaimHandle(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::ReleaseHandle(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
+        Command::GrantScopes(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
         Command::SuspendAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
         Command::ResumeAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
         Command::DecommissionAgent(it) => Output::Agent(Box::new(row!(AGENTS, identity, it.agent)?)),
@@ -85,6 +95,14 @@ pub(super) fn output(
                 at: event.time,
             })
         }
+        Command::CreateCredential(_) => {
+            let (_, created) = fact!(events, CredentialCreated)?;
+            Output::ClientSecret { credential: row!(CREDENTIALS, identity, created.credential)?, secret: shown }
+        }
+        Command::RotateCredential(it) => {
+            Output::ClientSecret { credential: row!(CREDENTIALS, identity, it.credential)?, secret: shown }
+        }
+        Command::RevokeCredential(it) => Output::Credential(row!(CREDENTIALS, identity, it.credential)?),
         Command::CreateApiKey(_) => {
             let (_, created) = fact!(events, CredentialCreated)?;
             Output::ApiKey { credential: row!(CREDENTIALS, identity, created.credential)?, secret: shown }

@@ -191,6 +191,7 @@ const fn changes_access(kind: Kind) -> bool {
             | Kind::TenantResumed
             | Kind::TenantDeleted
             | Kind::CredentialCreated
+            | Kind::CredentialRotated
             | Kind::CredentialRevoked
     )
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Body;
 use chancery_ledger::body::execution::AuditEntryAppended;
+use chancery_ledger::body::identity::{CredentialKind, Disclosure};
 use chancery_ledger::body::token::Profile;
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{
@@ -14,7 +16,7 @@ use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use chancery_projections::command::*;
 use chancery_projections::execution::view as execution;
-use chancery_projections::identity::state::AgentStatus;
+use chancery_projections::identity::state::{AgentStatus, CREDENTIAL_HASHES, CREDENTIALS, LISTED, LISTED_NOW};
 use chancery_projections::identity::view as identity;
 use chancery_projections::rows::batch::Batch;
 use chancery_projections::rows::overlay::Overlay;
@@ -50,6 +52,10 @@ enum Step {
     CloseChain(usize),
     CreateKey,
     RevokeKey(usize),
+    CreateSecret(usize),
+    RotateSecret(usize),
+    RevokeSecret(usize),
+    Status(usize, AgentStatus),
     CreateOrganisation(u8),
     StandSecond { suspend: bool },
     Advance(i64),
@@ -79,6 +85,10 @@ fn steps(max: usize) -> impl Strategy<Value = Vec<(Step, bool)>> {
         1 => n().prop_map(CloseChain),
         1 => Just(CreateKey),
         1 => n().prop_map(RevokeKey),
+        3 => n().prop_map(CreateSecret),
+        1 => n().prop_map(RotateSecret),
+        1 => n().prop_map(RevokeSecret),
+        1 => (n(), prop::sample::select(AgentStatus::ALL.as_slice())).prop_map(|(agent, status)| Status(agent, status)),
         1 => (0..3_u8).prop_map(CreateOrganisation),
         1 => any::<bool>().prop_map(|suspend| StandSecond { suspend }),
         2 => (0..100_i64).prop_map(Advance),
@@ -98,6 +108,7 @@ struct Model {
     closed: HashSet<AuditChainId>,
     challenges: Vec<(ChallengeId, AgentId, String)>,
     keys: Vec<CredentialId>,
+    secrets: Vec<(CredentialId, ModelSecret)>,
     organisations: Vec<(OrganisationId, TenantId)>,
     second_active: bool,
 }
@@ -107,6 +118,16 @@ struct ModelAgent {
     organisation: OrganisationId,
     status: AgentStatus,
     valid_until: Option<Micros>,
+    kind: Option<String>,
+    owner: Option<Hash>,
+    listed: bool,
+}
+
+struct ModelSecret {
+    tenant: TenantId,
+    agent: AgentId,
+    hash: Hash,
+    revoked: bool,
 }
 
 struct ModelToken {
@@ -131,6 +152,9 @@ impl Model {
                     organisation: it.organisation,
                     status: AgentStatus::Active,
                     valid_until: it.valid_until,
+                    kind: it.kind.clone(),
+                    owner: it.owner_hash,
+                    listed: it.disclosure == Disclosure::Listed,
                 };
                 self.agents.push((it.agent, agent));
             }
@@ -139,6 +163,8 @@ impl Model {
             Body::AgentDecommissioned(it) => {
                 let status = self.agent(it.agent).status;
                 assert_ne!(status, AgentStatus::Decommissioned, "nothing leaves decommissioned");
+                let live = self.secrets.iter().any(|(_, secret)| secret.agent == it.agent && !secret.revoked);
+                assert!(!live, "an agent's secrets end before it");
                 self.stand(it.agent, status, AgentStatus::Decommissioned);
             }
             Body::TokenIssued(it) => {
@@ -171,7 +197,33 @@ impl Model {
                 assert!(self.closed.insert(it.chain));
             }
             Body::ChallengeIssued(it) => self.challenges.push((it.challenge, it.about, it.nonce.clone())),
-            Body::CredentialCreated(it) => self.keys.push(it.credential),
+            Body::CredentialCreated(it) => match it.principal {
+                Principal::Agent(agent) if it.kind == CredentialKind::ClientSecret => {
+                    assert!(self.usable(agent, event.time), "a secret is for an agent that may act");
+                    let secret = ModelSecret { tenant: event.tenant, agent, hash: it.hash, revoked: false };
+                    self.secrets.push((it.credential, secret));
+                }
+                _ => self.keys.push(it.credential),
+            },
+            Body::CredentialRotated(it) => self.secret(it.credential).hash = it.hash,
+            Body::CredentialRevoked(it) => {
+                if let Some((_, secret)) = self.secrets.iter_mut().find(|(id, _)| *id == it.credential) {
+                    assert!(!std::mem::replace(&mut secret.revoked, true), "a secret ends once");
+                }
+            }
+            Body::AgentUpdated(it) => {
+                let (_, agent) = self.agents.iter_mut().find(|(agent, _)| *agent == it.agent).unwrap();
+                if let Some(kind) = it.changes.get("kind") {
+                    agent.kind = serde_json::from_str(kind.as_str()).unwrap();
+                }
+                if let Some(owner) = it.changes.get("owner_hash") {
+                    agent.owner = serde_json::from_str(owner.as_str()).unwrap();
+                }
+            }
+            Body::AgentReachChanged(it) => {
+                let (_, agent) = self.agents.iter_mut().find(|(agent, _)| *agent == it.agent).unwrap();
+                agent.listed = it.disclosure.map_or(agent.listed, |to| to == Disclosure::Listed);
+            }
             Body::TenantSuspended(_) => self.second_active = false,
             Body::TenantResumed(_) => self.second_active = true,
             _ => {}
@@ -184,6 +236,10 @@ impl Model {
 
     fn token(&mut self, id: TokenId) -> &mut ModelToken {
         &mut self.tokens.iter_mut().find(|(token, _)| *token == id).unwrap().1
+    }
+
+    fn secret(&mut self, id: CredentialId) -> &mut ModelSecret {
+        &mut self.secrets.iter_mut().find(|(secret, _)| *secret == id).unwrap().1
     }
 
     fn stand(&mut self, id: AgentId, from: AgentStatus, to: AgentStatus) {
@@ -245,6 +301,7 @@ impl History {
             if list.is_empty() { None } else { Some(list[n % list.len()].clone()) }
         }
         let model = &self.model;
+        let secrets: Vec<CredentialId> = model.secrets.iter().map(|(id, _)| *id).collect();
         let agents: Vec<AgentId> = model.agents.iter().map(|(id, _)| *id).collect();
         let tokens: Vec<TokenId> = model.tokens.iter().map(|(id, _)| *id).collect();
         let missions: Vec<MissionId> = model.missions.iter().map(|(id, _)| *id).collect();
@@ -265,14 +322,16 @@ impl History {
             Step::Resume(n) => resume(pick(&agents, n)?).into(),
             Step::Decommission(n) => revoke(pick(&agents, n)?).into(),
             Step::Update(n, what) => UpdateAgent {
-                agent: pick(&agents, n)?,
                 name: Some(format!("bot-{what}")),
                 semver: Some((what > 0).then(|| what.to_string())),
-                capabilities: None,
-                environment: None,
-                actions: None,
-                limit: None,
-                profile: Some(AgentProfile { purpose: Some(what.to_string()), ..AgentProfile::default() }),
+                kind: Some((what > 1).then(|| "sweeper".into())),
+                profile: Some(AgentProfile {
+                    owner: Some(format!("team {what}")),
+                    purpose: Some(what.to_string()),
+                    ..AgentProfile::default()
+                }),
+                disclosure: Some(if what == 1 { Disclosure::Listed } else { Disclosure::None }),
+                ..UpdateAgent::of(pick(&agents, n)?)
             }
             .into(),
             Step::Challenge(n) => challenge(pick(&agents, n)?).into(),
@@ -313,7 +372,13 @@ impl History {
                 let made = model.keys.get(2..).unwrap_or_default();
                 RevokeApiKey { credential: pick(made, n)?, cause: "requested".into() }.into()
             }
-            Step::CreateOrganisation(n) => CreateOrganisation { slug: format!("org-{n}"), name: "Org".into() }.into(),
+            Step::CreateSecret(n) => secret_of(pick(&agents, n)?).into(),
+            Step::RotateSecret(n) => rotate(pick(&secrets, n)?).into(),
+            Step::RevokeSecret(n) => end_secret(pick(&secrets, n)?).into(),
+            Step::Status(n, status) => {
+                UpdateAgent { status: Some(status), ..UpdateAgent::of(pick(&agents, n)?) }.into()
+            }
+            Step::CreateOrganisation(n) => CreateOrganisation::new(&format!("org-{n}"), "Org").into(),
             Step::StandSecond { suspend: true } => SuspendTenant { tenant: self.world.second, reason: None }.into(),
             Step::StandSecond { suspend: false } => ResumeTenant { tenant: self.world.second }.into(),
             Step::Advance(_) => return None,
@@ -375,6 +440,53 @@ proptest! {
                 prop_assert_eq!(found.items.iter().map(|it| it.id).collect::<Vec<_>>(), wanted);
             }
         }
+        for (agent, it) in &model.agents {
+            for revoked in [None, Some(false), Some(true)] {
+                let wanted: Vec<_> = model.secrets.iter().rev()
+                    .filter(|(_, secret)| secret.agent == *agent && revoked.is_none_or(|revoked| revoked == secret.revoked))
+                    .map(|(id, _)| *id)
+                    .collect();
+                let page = PageNumber { number: 1, size: 1000 };
+                let found = identity::credentials_of_agent(&reading, it.tenant, *agent, revoked, page).unwrap();
+                prop_assert_eq!(found.total, wanted.len() as u64);
+                prop_assert_eq!(found.items.iter().map(|it| it.id).collect::<Vec<_>>(), wanted);
+            }
+        }
+        for (id, secret) in &model.secrets {
+            let row = CREDENTIALS.get(reading.identity, *id).unwrap().unwrap();
+            prop_assert_eq!((row.tenant, row.hash, row.revoked.is_some()), (secret.tenant, secret.hash, secret.revoked));
+            prop_assert_eq!(CREDENTIAL_HASHES.get(reading.identity, secret.hash).unwrap(), Some(*id));
+        }
+        for tenant in [w.root, w.second] {
+            let owners = [None, Some("team 0"), Some("team 2")];
+            let kinds = [None, Some(identity::KindSearch::Is("sweeper")), Some(identity::KindSearch::NoneOf(&["sweeper", "x"]))];
+            for (owner, kind) in owners.iter().flat_map(|owner| kinds.map(|kind| (*owner, kind))) {
+                for status in [None, Some(AgentStatus::Active), Some(AgentStatus::Decommissioned)] {
+                    let hash = owner.map(|owner| reading.opener.keyed_hash(tenant, "agent owner", owner).unwrap());
+                    let fits = |it: &ModelAgent| it.tenant == tenant
+                        && status.is_none_or(|status| it.status == status)
+                        && hash.is_none_or(|hash| hash.is_some() && it.owner == hash)
+                        && match kind {
+                            None => true,
+                            Some(identity::KindSearch::Is(kind)) => it.kind.as_deref() == Some(kind),
+                            Some(identity::KindSearch::NoneOf(kinds)) => !kinds.iter().any(|kind| it.kind.as_deref() == Some(*kind)),
+                        };
+                    let wanted: Vec<_> = model.agents.iter().rev().filter(|(_, it)| fits(it)).map(|(id, _)| *id).collect();
+                    let search = identity::AgentSearch { status, kind, owner };
+                    let mut found = Vec::new();
+                    for number in 1.. {
+                        let page = identity::agents_found(&reading, tenant, search, PageNumber { number, size: 3 }).unwrap();
+                        prop_assert_eq!(page.total, wanted.len() as u64, "{:?}", search);
+                        if page.items.is_empty() { break }
+                        found.extend(page.items.into_iter().map(|it| it.id));
+                    }
+                    prop_assert_eq!(found, wanted, "{:?}", search);
+                }
+            }
+        }
+        let length = LISTED.len(reading.identity, ()).unwrap();
+        let listed = model.agents.iter().filter(|(_, it)| it.listed && it.status != AgentStatus::Decommissioned).count();
+        prop_assert_eq!(LISTED_NOW.len(reading.identity, (), length).unwrap(), listed as u64);
         for (chain, entries) in &model.entries {
             let tenant = w.events.iter().find(|event| matches!(&event.body, Body::AuditChainOpened(it) if it.chain == *chain));
             let tenant = tenant.unwrap().tenant;

@@ -82,7 +82,7 @@ fn an_agent_s_end_is_told_once_and_for_good() {
     w.when(DecommissionAgent { agent: ada, cause: EndCause::Deleted, by: None, reason: None })
         .then_rejected(DECOMMISSIONED);
     assert_eq!(w.agent_view(ada).end.unwrap(), end);
-    w.when(UpdateAgent { name: Some("bob".into()), ..no_change(ada) }).then_rejected(DECOMMISSIONED);
+    w.when(UpdateAgent { name: Some("bob".into()), ..UpdateAgent::of(ada) }).then_rejected(DECOMMISSIONED);
 }
 
 #[test]
@@ -317,17 +317,13 @@ fn personal_fields_are_encrypted_and_erased_with_their_key() {
     assert_eq!(certificate.issued_by, None);
 }
 
-fn no_change(agent: chancery_ledger::ids::AgentId) -> UpdateAgent {
-    serde_json::from_value(serde_json::json!({ "agent": agent })).unwrap()
-}
-
 #[test]
 fn an_update_changes_what_it_names_and_nothing_else() {
     let mut w = World::new();
     let first = RegisterAgent { semver: Some("1.0.0".into()), capabilities: vec!["read".into()], ..register("ada") };
     let ada = registered(&w.when(first).then_decided());
-    w.when(no_change(ada)).then_unchanged();
-    w.when(UpdateAgent { name: Some("ada".into()), ..no_change(ada) }).then_unchanged();
+    w.when(UpdateAgent::of(ada)).then_unchanged();
+    w.when(UpdateAgent { name: Some("ada".into()), ..UpdateAgent::of(ada) }).then_unchanged();
     w.advance_secs(1);
     let change = UpdateAgent {
         name: Some("Ada \"2\"".into()),
@@ -335,9 +331,9 @@ fn an_update_changes_what_it_names_and_nothing_else() {
         capabilities: Some(vec!["read".into(), "write".into()]),
         environment: Some(Environment::Staging),
         profile: Some(AgentProfile { purpose: Some("engines".into()), ..AgentProfile::default() }),
-        agent: ada,
         actions: Some(vec!["pay".into(), "read".into(), "pay".into()]),
         limit: Some(SpendingLimit { amount: "100.50".parse().unwrap(), currency: "USD".into() }),
+        ..UpdateAgent::of(ada)
     };
     w.when(change.clone()).then(&[Kind::AgentUpdated]);
     w.when(change).then_unchanged();
@@ -356,10 +352,10 @@ fn an_update_changes_what_it_names_and_nothing_else() {
         ("1", "USDT", "limit.currency"),
     ] {
         let limit = Some(SpendingLimit { amount: amount.parse().unwrap(), currency: currency.into() });
-        w.when(UpdateAgent { limit, ..no_change(ada) }).then_invalid(field);
+        w.when(UpdateAgent { limit, ..UpdateAgent::of(ada) }).then_invalid(field);
     }
-    w.when(UpdateAgent { actions: Some(vec![String::new()]), ..no_change(ada) }).then_invalid("actions");
-    w.when(UpdateAgent { name: Some(String::new()), ..no_change(ada) }).then_invalid("name");
+    w.when(UpdateAgent { actions: Some(vec![String::new()]), ..UpdateAgent::of(ada) }).then_invalid("actions");
+    w.when(UpdateAgent { name: Some(String::new()), ..UpdateAgent::of(ada) }).then_invalid("name");
 }
 
 #[test]
@@ -382,7 +378,7 @@ fn another_tenant_s_agent_does_not_exist() {
     w.when_second(suspend(ada)).then_rejected(missing());
     w.when_second(resume(ada)).then_rejected(missing());
     w.when_second(revoke(ada)).then_rejected(missing());
-    w.when_second(no_change(ada)).then_rejected(missing());
+    w.when_second(UpdateAgent::of(ada)).then_rejected(missing());
     w.when_second(challenge(ada)).then_rejected(missing());
     let mut command = issue(ada, w.now);
     w.when_second(command.clone()).then_rejected(missing());

@@ -231,10 +231,14 @@ fn every_act_has_its_entry_under_the_agent_it_is_about() {
         ["credential.revoked", "auth.failed", "token.revoked", "token.issued", "credential.generated", "agent.created"]
     );
     assert!(of_b.iter().all(|entry| entry.organisation.is_none()));
-    assert_eq!(every(&w, &log, root).len(), of_a.len() + of_b.len() + 2, "and two organisations'");
+    assert_eq!(
+        every(&w, &log, root).len(),
+        of_a.len() + of_b.len() + 4,
+        "and two organisations', and the first agent's and its secret's"
+    );
     assert_eq!(every(&w, &log, w.second).len(), 1, "another tenant sees nothing of it");
     let verdict = whole(&w, &log, root);
-    assert_eq!((verdict.broken, verdict.checked), (None, 12));
+    assert_eq!((verdict.broken, verdict.checked), (None, 14));
     assert_eq!(verdict.head.map(|head| head.to_string()), chained(&every(&w, &log, root)));
 }
 
@@ -438,7 +442,8 @@ fn the_default_organisation_is_the_systems() {
     .organisation;
     let log = EventLog::of(&w.events);
     let entries = every(&w, &log, w.root);
-    assert_eq!(actions(&entries), ["agent.created", "org.created", "org.created"]);
+    let wanted = ["agent.created", "org.created", "credential.generated", "agent.created", "org.created"];
+    assert_eq!(actions(&entries), wanted);
     let of: Vec<_> = entries.iter().map(|entry| entry.organisation).collect();
-    assert_eq!(of, [Some(organisation), Some(organisation), None]);
+    assert_eq!(of, [Some(organisation), Some(organisation), None, None, None]);
 }

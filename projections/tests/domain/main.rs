@@ -5,6 +5,7 @@
 
 mod audit;
 mod challenges;
+mod clients;
 mod credentials;
 mod delivery;
 mod events;

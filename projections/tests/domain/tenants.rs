@@ -14,7 +14,7 @@ use crate::the;
 use crate::world::*;
 
 fn create(slug: &str) -> CreateTenant {
-    CreateTenant { slug: slug.into(), name: "Acme".into() }
+    CreateTenant::new(slug, "Acme")
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn slugs_are_never_reused() {
     for bad in ["", "a", "Acme", "1acme", "-acme", "ac me", "ac_me", "äcme", &"a".repeat(65)] {
         w.when(create(bad)).then_invalid("slug");
     }
-    w.when(CreateTenant { slug: "other".into(), name: String::new() }).then_invalid("name");
+    w.when(CreateTenant::new("other", "")).then_invalid("name");
 }
 
 /// Standing by operation, cell by cell.
@@ -130,12 +130,12 @@ fn only_the_root_tenant_administers_and_never_itself() {
 #[test]
 fn organisations_are_the_tenant_s_own() {
     let mut w = World::new();
-    let create = |slug: &str| CreateOrganisation { slug: slug.into(), name: "Acme".into() };
+    let create = |slug: &str| CreateOrganisation::new(slug, "Acme");
     let acme = the!(&w.when(create("acme")).then(&[Kind::OrganisationCreated]), OrganisationCreated).organisation;
     w.when(create("acme")).then_rejected(Rejection::SlugTaken);
     w.when(create("root")).then_rejected(Rejection::SlugTaken);
     w.when(create("A")).then_invalid("slug");
-    w.when(CreateOrganisation { slug: "other".into(), name: "x".repeat(257) }).then_invalid("name");
+    w.when(CreateOrganisation::new("other", &"x".repeat(257))).then_invalid("name");
     w.when_second(create("acme")).then_decided();
     let reading = w.reading();
     assert_eq!(view::organisation(&reading, w.second, acme).unwrap(), None);

@@ -481,6 +481,7 @@ pub fn register(name: &str) -> RegisterAgent {
         actions: Vec::new(),
         limit: None,
         key: KeyChoice::Make,
+        did_key: false,
         valid_until: None,
         valid_days: None,
         visibility: Visibility::Tenant,
@@ -499,6 +500,18 @@ pub fn resume(agent: AgentId) -> ResumeAgent {
 
 pub fn revoke(agent: AgentId) -> DecommissionAgent {
     DecommissionAgent { agent, cause: EndCause::Revoked, by: Some("ops".into()), reason: Some("gone".into()) }
+}
+
+pub fn secret_of(agent: AgentId) -> CreateCredential {
+    CreateCredential { agent, expires: None, as_administrator: false }
+}
+
+pub fn rotate(credential: CredentialId) -> RotateCredential {
+    RotateCredential { credential, agent: None, expires: None, as_administrator: false }
+}
+
+pub fn end_secret(credential: CredentialId) -> RevokeCredential {
+    RevokeCredential { credential, agent: None, cause: "requested".into(), as_administrator: false }
 }
 
 pub fn challenge(agent: AgentId) -> IssueChallenge {

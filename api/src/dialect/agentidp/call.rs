@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_ledger::ids::{TenantId, ThingId, parse_uuid};
+use chancery_ledger::ids::{OrganisationId, TenantId, ThingId, parse_uuid};
 use chancery_projections::command::Command;
+use chancery_projections::identity::view::tenant;
 use chancery_projections::output::Output;
 use chancery_projections::view::{Held, PageNumber, Reading};
 use hyper::StatusCode;
@@ -80,6 +81,7 @@ impl Call {
         let principal = self.principal()?;
         let command = command.into();
         principal.require(command.scope()).map_err(Problem::from)?;
+        command.also_needs().map_or(Ok(()), |scope| principal.require(scope)).map_err(Problem::from)?;
         let receipt = self.app.submit(principal, command, self.app.options(&self.request)?).map_err(Problem::from)?;
         let receipt = receipt.await.map_err(Problem::from)?;
         match receipt.answer {
@@ -92,6 +94,17 @@ impl Call {
     /// The views, held still where they reflect whatever the caller may know.
     pub(super) async fn hold(&self) -> Result<Held, Failure> {
         Ok(self.app.held(None).await?)
+    }
+
+    /// The organisation that the vendor shows as none.
+    pub(super) fn default_organisation(&self, reading: &Reading<'_>) -> Result<Option<OrganisationId>, Failure> {
+        Ok(tenant(reading, self.tenant()?)?.and_then(|tenant| tenant.default_organisation))
+    }
+
+    /// The host, and the port if it needs one, under which agents have their identifiers.
+    pub(super) fn host(&self) -> String {
+        let (_, rest) = self.app.issuer().split_once("://").unwrap_or_default();
+        rest.split('/').next().unwrap_or_default().to_owned()
     }
 
     pub(super) fn reading<'a>(&'a self, held: &'a Held) -> Reading<'a> {

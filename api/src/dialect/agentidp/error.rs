@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use chancery_projections::rejection::Rejection;
+use chancery_projections::tier::AGENTS;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use serde::Serialize;
@@ -162,6 +163,10 @@ fn of_problem(problem: &Problem) -> Response {
     let (status, code) = match problem {
         Problem::Rejected(rejection) | Problem::RejectedOnRecord { rejection, .. } => {
             let details = match rejection {
+                Rejection::LimitReached { limit: AGENTS, max } => Some(json!({ "limit": max })),
+                Rejection::FieldImmutable { field } => {
+                    Some(json!({ "field": vendor_field(field), "reason": "cannot be changed" }))
+                }
                 Rejection::Invalid { field, why } => Some(json!({ "field": vendor_field(field), "reason": why })),
                 Rejection::TargetForbidden { why } => Some(json!({ "field": "url", "reason": why })),
                 Rejection::EventUnknown { event } => {
@@ -201,6 +206,10 @@ fn vendor_field(native: &'static str) -> &'static str {
         "jwks_uri" => "jwksUri",
         "organisations" => "allowedOrganizations",
         "agent" => "agentId",
+        "profile.email" => "email",
+        "profile.owner" => "owner",
+        "organisation" => "organization_id",
+        "tier" => "planTier",
         other => other,
     }
 }
@@ -224,6 +233,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::HandleTaken { .. } => (Status::CONFLICT, "AGENT_ALREADY_EXISTS"),
         Rejection::AgentDecommissioned => (Status::CONFLICT, "AGENT_ALREADY_DECOMMISSIONED"),
         Rejection::CredentialRevoked => (Status::CONFLICT, "CREDENTIAL_ALREADY_REVOKED"),
+        Rejection::LimitReached { limit: AGENTS, .. } => (Status::FORBIDDEN, "FREE_TIER_LIMIT_EXCEEDED"),
         Rejection::LimitReached { .. } => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
         Rejection::ClientInvalid => (Status::UNAUTHORIZED, "UNAUTHORIZED"),
         Rejection::NotConfigured { .. } => (Status::NOT_IMPLEMENTED, "NOT_IMPLEMENTED"),
@@ -231,6 +241,11 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::SlugTaken => (Status::CONFLICT, "ORG_ALREADY_EXISTS"),
         Rejection::IssuerKnown => (Status::CONFLICT, "PARTNER_ALREADY_EXISTS"),
         Rejection::Conflict { .. } | Rejection::IdempotencyConflict { .. } => (Status::CONFLICT, "CONFLICT"),
+        Rejection::FieldImmutable { .. } => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
+        Rejection::OrganisationHasAgents | Rejection::DefaultOrganisation => {
+            (Status::CONFLICT, "ORG_HAS_ACTIVE_AGENTS")
+        }
+        Rejection::AlreadyMember => (Status::CONFLICT, "ALREADY_MEMBER"),
         Rejection::OrganisationDeleted => (Status::NOT_FOUND, "ORG_NOT_FOUND"),
         Rejection::MissionEnded { .. }
         | Rejection::MissionOtherAgent

@@ -8,10 +8,12 @@
 //!   before anything about the request is looked at; a decommissioned agent stays readable.
 
 mod account;
+mod agents;
 mod analytics;
 mod audit;
 mod call;
 pub mod compliance;
+mod credentials;
 mod discovery;
 pub mod error;
 mod federation;
@@ -78,6 +80,25 @@ use Native::{Command, Public, Query};
 
 /// The table of contents.
 pub const ROUTES: &[Route] = &[
+    post("/api/v1/agents", WRITER, Command("RegisterAgent"), to!(agents::register)),
+    get("/api/v1/agents", READER, Query("agents", Scope::AgentsList), to!(agents::list)),
+    get("/api/v1/agents/{agentId}", READER, Query("agent", Scope::AgentsRead), to!(agents::get)),
+    patch("/api/v1/agents/{agentId}", WRITER, Command("UpdateAgent"), to!(agents::update)),
+    delete("/api/v1/agents/{agentId}", WRITER, Command("DecommissionAgent"), to!(agents::decommission)),
+    post("/api/v1/agents/{agentId}/credentials", WRITER, Command("CreateCredential"), to!(credentials::generate)),
+    get("/api/v1/agents/{agentId}/credentials", READER, CREDENTIALS, to!(credentials::list)),
+    post(
+        "/api/v1/agents/{agentId}/credentials/{credentialId}/rotate",
+        WRITER,
+        Command("RotateCredential"),
+        to!(credentials::rotate),
+    ),
+    delete(
+        "/api/v1/agents/{agentId}/credentials/{credentialId}",
+        WRITER,
+        Command("RevokeCredential"),
+        to!(credentials::revoke),
+    ),
     post("/api/v1/token", Open, Command("ExchangeToken"), to!(token::issue)),
     post("/oauth2/token", Open, Command("ExchangeToken"), to!(token::issue)),
     post("/api/v1/token/introspect", Open, INTROSPECTION, to!(token::introspect)),
@@ -112,9 +133,11 @@ pub const ROUTES: &[Route] = &[
     delete("/api/v1/oidc/trust-policies/{id}", WRITER, Command("RemoveIssuerRule"), to!(oidc::remove)),
 ];
 
+const READER: Access = Access::AnyOf(&["agents:read"]);
 const AUDIT: Access = Access::AnyOf(&["audit:read"]);
 const WRITER: Access = Access::AnyOf(&["agents:write"]);
 const ORGANISER: Access = Access::AnyOf(&["admin:orgs"]);
+const CREDENTIALS: Native = Query("credentials_of_agent", Scope::CredentialsList);
 const ISSUERS: Native = Query("issuers", Scope::IssuersRead);
 /// A look into a token, by whoever it is that asks: a bearer with the scope, or a client.
 const INTROSPECTION: Native = Query("introspection", Scope::TokensIntrospect);

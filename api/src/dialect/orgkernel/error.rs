@@ -116,6 +116,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::ClientInvalid
         | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
         Rejection::AgentDecommissioned
+        | Rejection::FieldImmutable { .. }
         | Rejection::ChainClosed
         | Rejection::ChallengeDead
         | Rejection::CredentialRevoked
@@ -128,6 +129,9 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::MissionExists
         | Rejection::ChainExists
         | Rejection::OrganisationDeleted
+        | Rejection::OrganisationHasAgents
+        | Rejection::DefaultOrganisation
+        | Rejection::AlreadyMember
         | Rejection::LimitReached { .. }
         | Rejection::QuotaExhausted { .. }
         | Rejection::NotConfigured { .. }
@@ -162,6 +166,10 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::MissionOtherAgent
         | Rejection::MissionExists
         | Rejection::OrganisationDeleted
+        | Rejection::OrganisationHasAgents
+        | Rejection::DefaultOrganisation
+        | Rejection::AlreadyMember
+        | Rejection::FieldImmutable { .. }
         | Rejection::LimitReached { .. }
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }

@@ -4,14 +4,15 @@ use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Kind;
 use chancery_ledger::body::field::Signature;
 use chancery_ledger::body::identity::{
-    AgentPersonal, ChallengePurpose, CredentialKind, Disclosure, EndCause, Environment, Handle, Visibility,
+    AgentPersonal, ChallengePurpose, CredentialKind, Disclosure, EndCause, Environment, Handle, OrganisationRole,
+    Visibility,
 };
 use chancery_ledger::body::ledger::{Algorithm, Purpose};
-use chancery_ledger::ids::{AgentId, ChallengeId, CredentialId, KeyId, OrganisationId, TenantId};
+use chancery_ledger::ids::{AgentId, ChallengeId, CredentialId, KeyId, MembershipId, OrganisationId, TenantId};
 use chancery_ledger::time::Micros;
 use chancery_projections::context::{ContextError, Opener};
 use chancery_projections::identity::state::{
-    Agent, AgentStatus, Certificate, Challenge, Credential, Organisation, Standing, Tenant,
+    Agent, AgentStatus, Certificate, Challenge, Credential, Membership, Organisation, Standing, Tenant,
 };
 use chancery_projections::view::Hex;
 use schemars::JsonSchema;
@@ -48,10 +49,31 @@ pub struct OrganisationResult {
     pub slug: String,
     /// Its name for people.
     pub name: String,
+    /// Its own tier; `null`: the tenant's.
+    pub tier: Option<String>,
+    /// Its own quotas.
+    pub limits: BTreeMap<String, u64>,
     /// Where it stands.
     pub standing: Standing,
     /// Since when.
     pub created: Micros,
+    /// When it last changed.
+    pub updated: Micros,
+}
+
+/// An agent's role in an organisation.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MembershipResult {
+    /// Its id.
+    pub id: MembershipId,
+    /// Where.
+    pub organisation: OrganisationId,
+    /// Who.
+    pub agent: AgentId,
+    /// What it may do there.
+    pub role: OrganisationRole,
+    /// Since when.
+    pub joined: Micros,
 }
 
 /// An agent.
@@ -83,6 +105,8 @@ pub struct AgentResult {
     pub profile: Option<AgentPersonal>,
     /// The public part of its identity key.
     pub public_key: Option<Hex>,
+    /// The public part of its P-256 key: a point, uncompressed (SEC 1).
+    pub did_key: Option<Hex>,
     /// Its stored status.
     pub status: AgentStatus,
     /// In which words it ended, if it did.
@@ -196,8 +220,21 @@ pub(super) fn organisation(row: Organisation) -> OrganisationResult {
         id: row.organisation,
         slug: row.slug,
         name: row.name,
+        tier: row.tier,
+        limits: row.limits,
         standing: row.standing,
         created: row.created,
+        updated: row.updated,
+    }
+}
+
+pub(super) fn membership(row: Membership) -> MembershipResult {
+    MembershipResult {
+        id: row.membership,
+        organisation: row.organisation,
+        agent: row.agent,
+        role: row.role,
+        joined: row.joined,
     }
 }
 
@@ -217,6 +254,7 @@ pub(super) fn agent(row: Agent, opener: &Opener<'_>) -> Result<AgentResult, Cont
         visibility: row.visibility,
         disclosure: row.disclosure,
         public_key: row.identity_key.map(|key| Hex(key.public)),
+        did_key: row.did_key.map(|key| Hex(key.public)),
         status: row.status,
         end: row.end.map(|end| end.cause),
         created: row.created,

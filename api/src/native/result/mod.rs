@@ -26,10 +26,10 @@ use delivery::{destination, subscription};
 pub use execution::{AuditChainResult, AuditEntryResult, MissionResult};
 use execution::{audit_chain, audit_entry, mission};
 pub use identity::{
-    AgentResult, CertificateResult, ChallengeResult, CredentialResult, KeyResult, OrganisationResult, TenantResult,
-    VerdictResult,
+    AgentResult, CertificateResult, ChallengeResult, CredentialResult, KeyResult, MembershipResult, OrganisationResult,
+    TenantResult, VerdictResult,
 };
-use identity::{agent, certificate, challenge, credential, organisation, tenant};
+use identity::{agent, certificate, challenge, credential, membership, organisation, tenant};
 pub use issuer::{IssuerResult, IssuerRuleResult};
 use issuer::{issuer, issuer_rule};
 use token::token;
@@ -103,6 +103,8 @@ results! {
     tenant: Box<TenantResult>,
     /// An organisation.
     organisation: Box<OrganisationResult>,
+    /// An agent's role in an organisation.
+    membership: Box<MembershipResult>,
     /// An agent.
     agent: Box<AgentResult>,
     /// A certificate.
@@ -171,6 +173,12 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
                 why: verdict.why,
                 at: verdict.at,
             })),
+            ..none
+        },
+        Output::Membership(row) => CommandResult { membership: Some(Box::new(membership(row))), ..none },
+        Output::ClientSecret { credential: row, secret } => CommandResult {
+            credential: Some(Box::new(credential(row))),
+            shown_once: Some(shown("client_secret", secret)),
             ..none
         },
         Output::ApiKey { credential: row, secret } => CommandResult {

@@ -4,31 +4,37 @@ use std::collections::{BTreeMap, HashSet};
 
 use chancery_ledger::body::field::{Changes, Decimal, JsonText};
 use chancery_ledger::body::identity::{
-    Accountability, AgentDecommissioned, AgentKeyAdded, AgentKeyPurpose, AgentPersonal, AgentRegistered, AgentResumed,
-    AgentSuspended, AgentUpdated, CertificateIssued, EndPersonal, Handle, SpendingLimit,
+    Accountability, AgentDecommissioned, AgentKeyAdded, AgentKeyPurpose, AgentPersonal, AgentReachChanged,
+    AgentRegistered, AgentResumed, AgentSuspended, AgentUpdated, CertificateIssued, CredentialRevoked, EndCause,
+    EndPersonal, Handle, HandleClaimed, HandleReleased, SpendingLimit,
 };
 use chancery_ledger::body::ledger::Algorithm;
 use chancery_ledger::body::{Body, Kind};
 use chancery_ledger::ids::{AgentId, KeyId, OrganisationId, TenantId, ThingId};
 use chancery_ledger::keys::{PublicKey, SigningKey};
+use chancery_ledger::link::Hash;
+use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 
-use super::tenant;
+use super::{credential, tenant};
+use crate::agent_key;
 use crate::check::{check_len, check_optional, check_slug};
 use crate::command::{
-    AgentProfile, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent, ResumeAgent, SuspendAgent,
-    UpdateAgent, Via,
+    AgentProfile, ClaimHandle, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent,
+    ReleaseHandle, ResumeAgent, SetAgentReach, SuspendAgent, UpdateAgent, Via,
 };
-use crate::context::Context;
+use crate::context::{Context, ContextError};
 use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
-    AGENTS, Agent, AgentStatus, HANDLES, ORG_CAS, ORGANISATION_SLUGS, Organisation, PublicKeyRow, Standing,
+    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentStatus, HANDLES, IDLE_IN_ORGANISATION,
+    IDLE_IN_TENANT, IdleAgents, ORG_CAS, ORGANISATION_SLUGS, ORGANISATIONS, Organisation, PublicKeyRow, Standing,
 };
 use crate::lane::orgkernel;
 use crate::lane::orgkernel::certificate::{CertificatePreimage, ca_fingerprint};
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
+use crate::tier;
 
 /// Most texts in one list of an agent.
 const LIST_MAX: usize = 64;
@@ -38,6 +44,13 @@ const ACTIONS_MAX: usize = 256;
 pub const AMOUNT_MAX: Decimal = Decimal::whole(1_000_000_000_000_000);
 /// Bytes of all keys and values of one map of a profile.
 const MAP_BYTES_MAX: usize = 16 * 1024;
+
+/// Names that one agent can hold.
+const HANDLES_MAX: usize = 8;
+/// Where names are e-mail addresses, of which keyed hashes are kept.
+pub const EMAIL_HANDLES: &str = "agentidp";
+/// For what the hash of who is responsible for an agent is made.
+pub const OWNER_HASH: &str = "agent owner";
 
 /// An agent of the tenant.
 ///
@@ -82,19 +95,20 @@ pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_
     let tenant = ctx.tenant();
     let mut events = Vec::new();
     let (organisation, slug) = organisation(state, command.organisation.as_ref(), ctx, &mut events)?;
-    for handle in &command.handles {
-        let key = (tenant, handle.namespace.as_str(), handle.value.as_str());
-        if HANDLES.get(state.identity, key)?.is_some() {
-            return Err(Rejection::HandleTaken { namespace: handle.namespace.clone() }.into());
-        }
+    check_quotas(state, tenant, organisation)?;
+    let mut handles = Vec::new();
+    for claim in &command.handles {
+        let handle = handle(claim, ctx)?;
+        check_free(state, tenant, &handle)?;
+        handles.push(handle);
     }
     let agent: AgentId = ctx.id()?;
     let valid_until = match command.valid_days {
         Some(days) => Some(ctx.now().plus_secs(i64::from(days) * 86_400)),
         None => command.valid_until,
     };
-    let owner_hash = match &command.profile.owner {
-        Some(owner) => Some(ctx.keyed_hash("agent owner", owner)?),
+    let owner_of = match &command.profile.owner {
+        Some(owner) => Some(owner_hash(owner, ctx)?),
         None => None,
     };
     let personal = ctx.encrypt(Kind::AgentRegistered, "personal", agent.subject(), &personal(&command.profile))?;
@@ -104,12 +118,12 @@ pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_
         owner: ctx.caller().actor.principal.clone(),
         via: command.via.name().to_owned(),
         name: command.name.clone(),
-        handles: command.handles.iter().map(handle).collect(),
+        handles,
         kind: command.kind.clone(),
         semver: command.semver.clone(),
         capabilities: command.capabilities.clone(),
         environment: command.environment,
-        owner_hash,
+        owner_hash: owner_of,
         actions: distinct(&command.actions),
         limit: command.limit.clone(),
         accountability: Accountability::default(),
@@ -125,7 +139,7 @@ pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_
         KeyChoice::Bring(text) => Some(parse_public("key", text)?),
         KeyChoice::Make => {
             let key = SigningKey::from_seed(ctx.secret()?);
-            shown = Some(key.to_pkcs8_pem().map_err(|error| crate::context::ContextError::Field(error.to_string()))?);
+            shown = Some(key.to_pkcs8_pem().map_err(|error| ContextError::Field(error.to_string()))?);
             Some(key.public())
         }
     };
@@ -141,13 +155,16 @@ pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_
         events.push(added.into());
         events.push(certify(state, command, agent, key, &public, &slug, valid_until, ctx)?.into());
     }
+    if command.did_key {
+        events.push(agent_key::make(agent, ctx)?.into());
+    }
     Ok(Decided::shown(tenant, events, shown))
 }
 
 /// Decides [`UpdateAgent`].
 ///
 /// # Errors
-/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::Invalid`].
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::FieldImmutable`], [`Rejection::Invalid`].
 pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     let agent = find(state, ctx.tenant(), command.agent)?;
     if agent.status == AgentStatus::Decommissioned {
@@ -156,49 +173,175 @@ pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -
     let mut changes = Changes::new();
     if let Some(name) = command.name.as_ref().filter(|name| **name != agent.name) {
         check_len("name", name, 1, 256)?;
-        changes.insert("name".into(), json(name));
+        changes.insert("name".into(), JsonText::of(name));
+    }
+    if let Some(kind) = command.kind.as_ref().filter(|kind| **kind != agent.kind) {
+        check_optional("kind", kind.as_deref(), 64)?;
+        changes.insert("kind".into(), JsonText::of(kind));
     }
     if let Some(semver) = command.semver.as_ref().filter(|semver| **semver != agent.semver) {
         check_optional("semver", semver.as_deref(), 64)?;
-        changes.insert("semver".into(), json(semver));
+        changes.insert("semver".into(), JsonText::of(semver));
     }
     if let Some(capabilities) = command.capabilities.as_ref().filter(|list| **list != agent.capabilities) {
         check_list("capabilities", capabilities)?;
-        changes.insert("capabilities".into(), json(capabilities));
+        changes.insert("capabilities".into(), JsonText::of(capabilities));
     }
     if let Some(environment) = command.environment.filter(|environment| *environment != agent.environment) {
-        changes.insert("environment".into(), json(&environment));
+        changes.insert("environment".into(), JsonText::of(&environment));
     }
     if let Some(actions) = &command.actions {
         check_actions(actions)?;
         let actions = distinct(actions);
         if actions != agent.actions {
-            changes.insert("actions".into(), json(&actions));
+            changes.insert("actions".into(), JsonText::of(&actions));
         }
     }
     if let Some(limit) = command.limit.as_ref().filter(|limit| agent.limit.as_ref() != Some(*limit)) {
         check_limit(limit)?;
-        changes.insert("limit".into(), json(limit));
+        changes.insert("limit".into(), JsonText::of(limit));
     }
-    let personal = match &command.profile {
-        None => None,
-        Some(profile) => {
-            check_profile(profile)?;
-            let value = personal(profile);
-            let place = if agent.personal_updated { Kind::AgentUpdated } else { Kind::AgentRegistered };
-            let before: Option<AgentPersonal> = ctx.open(place, "personal", &agent.personal)?;
-            if before.as_ref() == Some(&value) {
-                None
-            } else {
-                Some(ctx.encrypt(Kind::AgentUpdated, "personal", agent.agent.subject(), &value)?)
-            }
+    let personal = changed_profile(&agent, command, &mut changes, ctx)?;
+    let mut events = Vec::new();
+    if !changes.is_empty() || personal.is_some() {
+        events.push(AgentUpdated { agent: agent.agent, changes, personal }.into());
+    }
+    if let Some(disclosure) = command.disclosure.filter(|disclosure| *disclosure != agent.disclosure) {
+        let changed = AgentReachChanged { agent: agent.agent, visibility: None, disclosure: Some(disclosure) };
+        events.push(changed.into());
+    }
+    match command.status.filter(|status| *status != agent.status) {
+        None => {}
+        Some(AgentStatus::Active) => {
+            events.push(AgentResumed { agent: agent.agent, cause: None, reason: None }.into());
         }
-    };
-    if changes.is_empty() && personal.is_none() {
+        Some(AgentStatus::Suspended) => {
+            events.push(AgentSuspended { agent: agent.agent, cause: None, reason: None }.into());
+        }
+        Some(AgentStatus::Decommissioned) => {
+            end(state, &agent, EndCause::Decommissioned, &EndPersonal::default(), ctx, &mut events)?;
+        }
+    }
+    if events.is_empty() {
         return Ok(unchanged(agent));
     }
-    let event = AgentUpdated { agent: agent.agent, changes, personal };
+    Ok(Decided::facts(ctx.tenant(), events))
+}
+
+/// The profile as a change leaves it, `None` when it leaves it as it is; the hash of who is responsible goes with it.
+fn changed_profile(
+    agent: &Agent, command: &UpdateAgent, changes: &mut Changes, ctx: &mut Context<'_>,
+) -> Result<Option<Encrypted>, Stop> {
+    if command.profile.is_none() && command.owner.is_none() {
+        return Ok(None);
+    }
+    let place = if agent.personal_updated { Kind::AgentUpdated } else { Kind::AgentRegistered };
+    let before: Option<AgentPersonal> = ctx.open(place, "personal", &agent.personal)?;
+    let value = match (&command.profile, &command.owner) {
+        (Some(_), Some(_)) => {
+            let why = "give it in `profile`, which is the whole".into();
+            return Err(Rejection::Invalid { field: "owner", why }.into());
+        }
+        (Some(profile), None) => {
+            check_profile(profile)?;
+            personal(profile)
+        }
+        (None, owner) => {
+            check_optional("owner", owner.as_deref(), 256)?;
+            AgentPersonal { owner: owner.clone(), ..before.clone().unwrap_or_default() }
+        }
+    };
+    if before.as_ref() == Some(&value) {
+        return Ok(None);
+    }
+    if before.as_ref().and_then(|before| before.email.as_ref()).is_some_and(|email| Some(email) != value.email.as_ref())
+    {
+        return Err(Rejection::FieldImmutable { field: "profile.email" }.into());
+    }
+    let hash = match &value.owner {
+        Some(owner) => Some(owner_hash(owner, ctx)?),
+        None => None,
+    };
+    if hash != agent.owner_hash {
+        changes.insert("owner_hash".into(), JsonText::of(&hash));
+    }
+    Ok(Some(ctx.encrypt(Kind::AgentUpdated, "personal", agent.agent.subject(), &value)?))
+}
+
+/// Who is responsible for an agent, as agents are looked up by it.
+///
+/// # Errors
+/// [`ContextError`] when keys are not to be had.
+pub fn owner_hash(owner: &str, ctx: &mut Context<'_>) -> Result<Hash, ContextError> {
+    ctx.keyed_hash(OWNER_HASH, owner)
+}
+
+/// Decides [`SetAgentReach`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`].
+pub fn set_reach(state: &State<'_>, command: &SetAgentReach, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    let agent = working(state, command.agent, ctx)?;
+    let visibility = command.visibility.filter(|visibility| *visibility != agent.visibility);
+    let disclosure = command.disclosure.filter(|disclosure| *disclosure != agent.disclosure);
+    if visibility.is_none() && disclosure.is_none() {
+        return Ok(unchanged(agent));
+    }
+    let event = AgentReachChanged { agent: agent.agent, visibility, disclosure };
     Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Decides [`ClaimHandle`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::HandleTaken`], [`Rejection::Invalid`].
+pub fn claim_handle(state: &State<'_>, command: &ClaimHandle, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check_handle(&command.handle)?;
+    let agent = working(state, command.agent, ctx)?;
+    let handle = handle(&command.handle, ctx)?;
+    if agent.handles.contains(&handle) {
+        return Ok(unchanged(agent));
+    }
+    if agent.handles.len() >= HANDLES_MAX {
+        return Err(Rejection::LimitReached { limit: "handles of one agent", max: HANDLES_MAX }.into());
+    }
+    check_free(state, ctx.tenant(), &handle)?;
+    let Handle { namespace, value } = handle;
+    let event = HandleClaimed { agent: agent.agent, namespace, value };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Decides [`ReleaseHandle`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::FieldImmutable`], [`Rejection::Invalid`].
+pub fn release_handle(state: &State<'_>, command: &ReleaseHandle, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    check_handle(&command.handle)?;
+    let agent = working(state, command.agent, ctx)?;
+    let handle = handle(&command.handle, ctx)?;
+    if !agent.handles.contains(&handle) {
+        return Err(Rejection::NotFound { thing: "handle" }.into());
+    }
+    if is_for_good(&handle.namespace) {
+        return Err(Rejection::FieldImmutable { field: "handle" }.into());
+    }
+    let Handle { namespace, value } = handle;
+    let event = HandleReleased { agent: agent.agent, namespace, value };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// An agent of the tenant that is not decommissioned.
+fn working(state: &State<'_>, id: AgentId, ctx: &Context<'_>) -> Result<Agent, Stop> {
+    let agent = find(state, ctx.tenant(), id)?;
+    match agent.status {
+        AgentStatus::Decommissioned => Err(Rejection::AgentDecommissioned.into()),
+        AgentStatus::Active | AgentStatus::Suspended => Ok(agent),
+    }
+}
+
+/// Whether nobody else ever gets a name of a namespace, also when its holder is gone.
+fn is_for_good(namespace: &str) -> bool {
+    namespace == EMAIL_HANDLES || namespace.starts_with("orgkernel/")
 }
 
 /// Decides [`SuspendAgent`].
@@ -255,9 +398,31 @@ pub fn decommission(state: &State<'_>, command: &DecommissionAgent, ctx: &mut Co
         return Err(Rejection::AgentDecommissioned.into());
     }
     let personal = EndPersonal { by: command.by.clone(), reason: command.reason.clone() };
-    let personal = ctx.encrypt(Kind::AgentDecommissioned, "personal", agent.agent.subject(), &personal)?;
-    let event = AgentDecommissioned { agent: agent.agent, cause: command.cause, personal };
-    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+    let mut events = Vec::new();
+    end(state, &agent, command.cause, &personal, ctx, &mut events)?;
+    Ok(Decided::facts(ctx.tenant(), events))
+}
+
+/// All that ends with an agent: its credentials, then the names that others may hold after it, last itself.
+fn end(
+    state: &State<'_>, agent: &Agent, cause: EndCause, personal: &EndPersonal, ctx: &mut Context<'_>,
+    events: &mut Vec<Body>,
+) -> Result<(), Stop> {
+    for credential in credential::live_of_agent(state, agent.agent)? {
+        let revoked = CredentialRevoked {
+            credential: credential.credential,
+            principal: credential.principal,
+            cause: credential::AGENT_ENDED.to_owned(),
+        };
+        events.push(revoked.into());
+    }
+    for Handle { namespace, value } in agent.handles.iter().filter(|handle| !is_for_good(&handle.namespace)) {
+        let released = HandleReleased { agent: agent.agent, namespace: namespace.clone(), value: value.clone() };
+        events.push(released.into());
+    }
+    let personal = ctx.encrypt(Kind::AgentDecommissioned, "personal", agent.agent.subject(), personal)?;
+    events.push(AgentDecommissioned { agent: agent.agent, cause, personal }.into());
+    Ok(())
 }
 
 /// Reads 64 hexadecimal digits of an Ed25519 public key.
@@ -280,13 +445,10 @@ fn check(command: &RegisterAgent, now: Micros) -> Result<(), Rejection> {
     check_actions(&command.actions)?;
     command.limit.as_ref().map_or(Ok(()), check_limit)?;
     check_profile(&command.profile)?;
-    if command.handles.len() > 8 {
-        return Err(Rejection::Invalid { field: "handles", why: "at most 8".into() });
+    if command.handles.len() > HANDLES_MAX {
+        return Err(Rejection::Invalid { field: "handles", why: format!("at most {HANDLES_MAX}") });
     }
-    for handle in &command.handles {
-        check_len("handles.namespace", &handle.namespace, 1, 128)?;
-        check_len("handles.value", &handle.value, 1, 256)?;
-    }
+    command.handles.iter().try_for_each(check_handle)?;
     if command.valid_until.is_some() && command.valid_days.is_some() {
         return Err(Rejection::Invalid { field: "valid_days", why: "give it or `valid_until`, not both".into() });
     }
@@ -432,8 +594,50 @@ fn certify(
     })
 }
 
-fn handle(claim: &HandleClaim) -> Handle {
-    Handle { namespace: claim.namespace.clone(), value: claim.value.clone() }
+fn check_handle(claim: &HandleClaim) -> Result<(), Rejection> {
+    check_len("handles.namespace", &claim.namespace, 1, 128)?;
+    check_len("handles.value", &claim.value, 1, 256)
+}
+
+/// A claimed name as it is kept: of what is personal, a keyed hash.
+///
+/// # Errors
+/// [`ContextError`] when keys are not to be had.
+pub fn handle(claim: &HandleClaim, ctx: &mut Context<'_>) -> Result<Handle, ContextError> {
+    let value = match claim.namespace.as_str() {
+        EMAIL_HANDLES => ctx.keyed_hash("agent email", &claim.value.to_lowercase())?.to_string(),
+        _ => claim.value.clone(),
+    };
+    Ok(Handle { namespace: claim.namespace.clone(), value })
+}
+
+fn check_free(state: &State<'_>, tenant: TenantId, handle: &Handle) -> Result<(), Stop> {
+    match HANDLES.get(state.identity, (tenant, handle.namespace.as_str(), handle.value.as_str()))? {
+        Some(_) => Err(Rejection::HandleTaken { namespace: handle.namespace.clone() }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Checks that tenant and organisation may have one more agent.
+fn check_quotas(state: &State<'_>, tenant: TenantId, organisation: OrganisationId) -> Result<(), Stop> {
+    let check = |quota: u64, all: u64, idle: Option<IdleAgents>| {
+        let max = usize::try_from(quota).unwrap_or(usize::MAX);
+        let there = all.saturating_sub(idle.unwrap_or_default().decommissioned);
+        let full = Stop::from(Rejection::LimitReached { limit: tier::AGENTS, max });
+        if there < quota { Ok(()) } else { Err(full) }
+    };
+    let row = tenant::find(state, tenant)?;
+    if let Some(quota) = tier::quota(&row.tier, &row.limits, tier::AGENTS) {
+        let all = AGENTS_BY_TENANT.len(state.identity, tenant)?;
+        check(quota, all, IDLE_IN_TENANT.get(state.identity, tenant)?)?;
+    }
+    // One that is made in the same commit has no quota of its own.
+    let Some(row) = ORGANISATIONS.get(state.identity, organisation)? else { return Ok(()) };
+    if let Some(quota) = tier::quota(row.tier.as_deref().unwrap_or_default(), &row.limits, tier::AGENTS) {
+        let all = AGENTS_BY_ORGANISATION.len(state.identity, organisation)?;
+        check(quota, all, IDLE_IN_ORGANISATION.get(state.identity, organisation)?)?;
+    }
+    Ok(())
 }
 
 fn personal(profile: &AgentProfile) -> AgentPersonal {
@@ -448,11 +652,6 @@ fn personal(profile: &AgentProfile) -> AgentPersonal {
         labels: map(&profile.labels),
         annotations: map(&profile.annotations),
     }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> JsonText {
-    // Texts, lists of texts and unit enums always have JSON.
-    serde_json::to_string(value).map_or_else(|_| JsonText::null(), JsonText)
 }
 
 fn unchanged(agent: Agent) -> Decided {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Body;
+use chancery_ledger::body::field::{Changes, JsonText};
 use chancery_ledger::body::identity::{
-    CredentialCreated, CredentialKind, OrganisationCreated, TenantCreated, TenantDeleted, TenantResumed,
-    TenantSuspended,
+    CredentialCreated, CredentialKind, OrganisationCreated, OrganisationDeleted, OrganisationMemberAdded,
+    OrganisationUpdated, TenantCreated, TenantDeleted, TenantResumed, TenantSuspended, TenantUpdated,
 };
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded};
 use chancery_ledger::ids::{OrganisationId, TenantId};
@@ -15,16 +16,22 @@ use chancery_ledger::keystore::SecretName;
 use zeroize::Zeroizing;
 
 use crate::check::{check_len, check_optional, check_slug};
-use crate::command::{CreateOrganisation, CreateTenant, DeleteTenant, ResumeTenant, SuspendTenant};
+use crate::command::{
+    AddOrganisationMember, CreateOrganisation, CreateTenant, DeleteOrganisation, DeleteTenant, ResumeTenant,
+    SuspendTenant, UpdateOrganisation, UpdateTenant,
+};
 use crate::context::Context;
 use crate::credential::{new_api_key, secret_hash};
 use crate::decision::{Decided, State, Stop};
+use crate::identity::decide::credential::MOUNTS;
 use crate::identity::state::{
-    ORGANISATION_SLUGS, ORGANISATIONS, Organisation, Standing, TENANT_SLUGS, TENANTS, Tenant,
+    AGENTS_BY_ORGANISATION, AgentStatus, IDLE_IN_ORGANISATION, MEMBERSHIPS, ORGANISATION_SLUGS, ORGANISATIONS,
+    Organisation, Standing, TENANT_SLUGS, TENANTS, Tenant,
 };
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
+use crate::tier::{QUOTAS, Tier};
 
 /// A tenant that can be asked for.
 ///
@@ -51,6 +58,8 @@ pub fn find_organisation(state: &State<'_>, tenant: TenantId, id: OrganisationId
 pub fn create(state: &State<'_>, command: &CreateTenant, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_slug("slug", &command.slug)?;
     check_len("name", &command.name, 1, 256)?;
+    check_tier("tier", &command.tier)?;
+    check_limits("limits", command.limits.keys())?;
     let caller = find(state, ctx.tenant())?;
     if !caller.root {
         return Err(Rejection::NotRoot.into());
@@ -59,32 +68,31 @@ pub fn create(state: &State<'_>, command: &CreateTenant, ctx: &mut Context<'_>) 
         return Err(Rejection::SlugTaken.into());
     }
     let tenant = ctx.id()?;
-    let mut events = found(tenant, &command.slug, &command.name, false, Some(ctx.tenant()), ctx)?;
+    let made = TenantCreated {
+        tenant,
+        slug: command.slug.clone(),
+        name: command.name.clone(),
+        tier: command.tier.clone(),
+        limits: command.limits.clone(),
+        root: false,
+        parent: Some(ctx.tenant()),
+    };
+    let (mut events, _) = found(made, ctx)?;
     let scopes: Vec<Scope> = Scope::ALL.iter().copied().filter(|scope| !scope.is_root_only()).collect();
-    let (created, secret) = api_key(Principal::Tenant(tenant), "first key", &scopes, &["native", "orgkernel"], ctx)?;
+    let (created, secret) = api_key(Principal::Tenant(tenant), "first key", &scopes, MOUNTS, ctx)?;
     events.push(created.into());
     Ok(Decided::shown(tenant, events, Some(secret)))
 }
 
-/// The events that make a tenant: it, its CA and its default organisation.
+/// The events that make a tenant: it, its CA and its default organisation, whose id comes with them.
 ///
 /// # Errors
 /// [`Stop::Context`] when keys or randomness are not to be had.
-pub fn found(
-    tenant: TenantId, slug: &str, name: &str, root: bool, parent: Option<TenantId>, ctx: &mut Context<'_>,
-) -> Result<Vec<Body>, Stop> {
+pub fn found(created: TenantCreated, ctx: &mut Context<'_>) -> Result<(Vec<Body>, OrganisationId), Stop> {
+    let tenant = created.tenant;
     let seed = ctx.secret()?;
     let public = SigningKey::from_seed(seed.clone()).public();
     ctx.keep(SecretName::OrgCa(tenant), seed);
-    let created = TenantCreated {
-        tenant,
-        slug: slug.to_owned(),
-        name: name.to_owned(),
-        tier: "enterprise".to_owned(),
-        limits: BTreeMap::new(),
-        root,
-        parent,
-    };
     let ca = SigningKeyAdded {
         key: ctx.id()?,
         purpose: Purpose::OrgCa,
@@ -92,15 +100,16 @@ pub fn found(
         public: public.as_bytes().to_vec(),
         tenant: Some(tenant),
     };
+    let default = ctx.id()?;
     let organisation = OrganisationCreated {
-        organisation: ctx.id()?,
-        slug: slug.to_owned(),
-        name: name.to_owned(),
+        organisation: default,
+        slug: created.slug.clone(),
+        name: created.name.clone(),
         tier: None,
         limits: BTreeMap::new(),
         default: true,
     };
-    Ok(vec![created.into(), ca.into(), organisation.into()])
+    Ok((vec![created.into(), ca.into(), organisation.into()], default))
 }
 
 /// A new API key for a principal, and the event that makes it.
@@ -122,6 +131,37 @@ pub fn api_key(
         expires: None,
     };
     Ok((created, secret))
+}
+
+/// Decides [`UpdateTenant`].
+///
+/// # Errors
+/// [`Rejection::NotRoot`], [`Rejection::NotFound`], [`Rejection::Invalid`].
+pub fn update(state: &State<'_>, command: &UpdateTenant, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    if !find(state, ctx.tenant())?.root {
+        return Err(Rejection::NotRoot.into());
+    }
+    let tenant = find(state, command.tenant)?;
+    if tenant.standing == Standing::Deleted {
+        return Err(Rejection::NotFound { thing: "tenant" }.into());
+    }
+    let mut changes = Changes::new();
+    if let Some(name) = command.name.as_ref().filter(|name| **name != tenant.name) {
+        check_len("name", name, 1, 256)?;
+        changes.insert("name".into(), JsonText::of(name));
+    }
+    if let Some(tier) = command.tier.as_ref().filter(|tier| **tier != tenant.tier) {
+        check_tier("tier", tier)?;
+        changes.insert("tier".into(), JsonText::of(tier));
+    }
+    if let Some(limits) = command.limits.as_ref().filter(|limits| **limits != tenant.limits) {
+        check_limits("limits", limits.keys())?;
+        changes.insert("limits".into(), JsonText::of(limits));
+    }
+    if changes.is_empty() {
+        return Ok(unchanged(tenant));
+    }
+    Ok(Decided::facts(tenant.tenant, vec![TenantUpdated { tenant: tenant.tenant, changes }.into()]))
 }
 
 /// Decides [`SuspendTenant`].
@@ -179,11 +219,120 @@ pub fn create_organisation(
 ) -> Result<Decided, Stop> {
     check_slug("slug", &command.slug)?;
     check_len("name", &command.name, 1, 256)?;
+    command.tier.iter().try_for_each(|tier| check_tier("tier", tier))?;
+    check_limits("limits", command.limits.keys())?;
     if ORGANISATION_SLUGS.get(state.identity, (ctx.tenant(), command.slug.as_str()))?.is_some() {
         return Err(Rejection::SlugTaken.into());
     }
-    let event = new_organisation(&command.slug, &command.name, ctx)?;
+    let mut event = new_organisation(&command.slug, &command.name, ctx)?;
+    event.tier = command.tier.clone();
+    event.limits = command.limits.clone();
     Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Decides [`UpdateOrganisation`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::OrganisationDeleted`], [`Rejection::Invalid`].
+pub fn update_organisation(
+    state: &State<'_>, command: &UpdateOrganisation, ctx: &mut Context<'_>,
+) -> Result<Decided, Stop> {
+    let organisation = live_organisation(state, command.organisation, ctx)?;
+    let mut changes = Changes::new();
+    if let Some(name) = command.name.as_ref().filter(|name| **name != organisation.name) {
+        check_len("name", name, 1, 256)?;
+        changes.insert("name".into(), JsonText::of(name));
+    }
+    if let Some(tier) = command.tier.as_ref().filter(|tier| **tier != organisation.tier) {
+        tier.iter().try_for_each(|tier| check_tier("tier", tier))?;
+        changes.insert("tier".into(), JsonText::of(tier));
+    }
+    check_limits("limits", command.limits.keys())?;
+    let mut limits = organisation.limits.clone();
+    for (of, limit) in &command.limits {
+        match limit {
+            Some(limit) => limits.insert(of.clone(), *limit),
+            None => limits.remove(of),
+        };
+    }
+    if limits != organisation.limits {
+        changes.insert("limits".into(), JsonText::of(&limits));
+    }
+    let wanted = command.suspended.map(|suspended| if suspended { Standing::Suspended } else { Standing::Active });
+    if let Some(standing) = wanted.filter(|standing| *standing != organisation.standing) {
+        changes.insert("standing".into(), JsonText::of(&standing));
+    }
+    if changes.is_empty() {
+        return Ok(Decided::unchanged(Output::Organisation(organisation)));
+    }
+    let event = OrganisationUpdated { organisation: organisation.organisation, changes };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Decides [`DeleteOrganisation`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::OrganisationDeleted`], [`Rejection::DefaultOrganisation`],
+/// [`Rejection::OrganisationHasAgents`].
+pub fn delete_organisation(
+    state: &State<'_>, command: &DeleteOrganisation, ctx: &mut Context<'_>,
+) -> Result<Decided, Stop> {
+    let organisation = live_organisation(state, command.organisation, ctx)?;
+    if organisation.default {
+        return Err(Rejection::DefaultOrganisation.into());
+    }
+    let all = AGENTS_BY_ORGANISATION.len(state.identity, organisation.organisation)?;
+    let idle = IDLE_IN_ORGANISATION.get(state.identity, organisation.organisation)?.unwrap_or_default();
+    if all > idle.suspended + idle.decommissioned {
+        return Err(Rejection::OrganisationHasAgents.into());
+    }
+    let event = OrganisationDeleted { organisation: organisation.organisation };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// Decides [`AddOrganisationMember`].
+///
+/// # Errors
+/// [`Rejection::NotFound`], [`Rejection::OrganisationDeleted`], [`Rejection::AgentDecommissioned`],
+/// [`Rejection::AlreadyMember`].
+pub fn add_organisation_member(
+    state: &State<'_>, command: &AddOrganisationMember, ctx: &mut Context<'_>,
+) -> Result<Decided, Stop> {
+    let organisation = live_organisation(state, command.organisation, ctx)?.organisation;
+    let agent = super::agent::find(state, ctx.tenant(), command.agent)?;
+    if agent.status == AgentStatus::Decommissioned {
+        return Err(Rejection::AgentDecommissioned.into());
+    }
+    if MEMBERSHIPS.get(state.identity, (organisation, agent.agent))?.is_some() {
+        return Err(Rejection::AlreadyMember.into());
+    }
+    let event = OrganisationMemberAdded { membership: ctx.id()?, organisation, agent: agent.agent, role: command.role };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+}
+
+/// An organisation of the tenant that is not deleted.
+fn live_organisation(state: &State<'_>, id: OrganisationId, ctx: &Context<'_>) -> Result<Organisation, Stop> {
+    let organisation = find_organisation(state, ctx.tenant(), id)?;
+    match organisation.standing {
+        Standing::Deleted => Err(Rejection::OrganisationDeleted.into()),
+        Standing::Active | Standing::Suspended => Ok(organisation),
+    }
+}
+
+fn check_tier(field: &'static str, tier: &str) -> Result<(), Rejection> {
+    let names = || Tier::ALL.map(Tier::name).join(", ");
+    let known = Tier::find(tier).map(|_| ());
+    known.ok_or_else(|| Rejection::Invalid { field, why: format!("`{tier}` is no tier; the tiers are {}", names()) })
+}
+
+fn check_limits<'a>(field: &'static str, mut names: impl Iterator<Item = &'a String>) -> Result<(), Rejection> {
+    match names.find(|name| !QUOTAS.contains(&name.as_str())) {
+        Some(name) => {
+            let why = format!("`{name}` is no quota; the quotas are {}", QUOTAS.join(", "));
+            Err(Rejection::Invalid { field, why })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The event that makes an organisation.

@@ -10,17 +10,21 @@ use chancery_ledger::body::identity::{
     SpendingLimit, Visibility,
 };
 use chancery_ledger::ids::{AgentId, KeyId, OrganisationId, Seq, TenantId};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{fingerprint, member};
+use crate::identity::decide::agent::OWNER_HASH;
 use crate::identity::state::{
-    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentKey, AgentStatus, CERTIFICATES, HANDLES, KEYS,
-    ORGANISATIONS, Organisation, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANTS,
+    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentKey, AgentStatus, CERTIFICATES, GRANTS, HANDLES,
+    KEYS, KIND_IN_TENANT, ORGANISATIONS, OWNER_IN_TENANT, Organisation, STATUS_IN_ORGANISATION, STATUS_IN_TENANT,
+    Standing, TENANTS,
 };
+use crate::rows::subset::Span;
 use crate::rows::table::Versioned;
-use crate::rows::{Order, RowsError};
+use crate::rows::{Order, Rows, RowsError};
 use crate::view::{Hex, NumberedPage, Page, PageNumber, Paging, Reading, ViewError};
 
 /// An agent.
@@ -66,6 +70,10 @@ pub struct AgentView {
     pub profile: Option<AgentPersonal>,
     /// Its identity key.
     pub identity_key: Option<AgentKeyView>,
+    /// The P-256 key of its DID document.
+    pub did_key: Option<AgentKeyView>,
+    /// What it may ask for beyond what every agent may.
+    pub granted: GrantedView,
     /// Its stored status.
     pub status: AgentStatus,
     /// Whether it may act: itself, its organisation and its tenant.
@@ -91,6 +99,15 @@ pub struct AgentKeyView {
     pub purpose: AgentKeyPurpose,
     /// Its public part.
     pub public: Hex,
+}
+
+/// What an agent may ask for beyond what every agent may.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+pub struct GrantedView {
+    /// The scopes, as its tokens spell them.
+    pub scopes: Vec<String>,
+    /// Whether it manages the credentials of others.
+    pub administrator: bool,
 }
 
 /// How an agent ended.
@@ -227,6 +244,142 @@ pub fn agents_page(
     Ok(NumberedPage { items, total })
 }
 
+/// Which agents of a tenant are looked for; what is said of them must all hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AgentSearch<'a> {
+    /// Those with a stored status.
+    pub status: Option<AgentStatus>,
+    /// Those of a sort.
+    pub kind: Option<KindSearch<'a>>,
+    /// Those for which somebody is responsible.
+    pub owner: Option<&'a str>,
+}
+
+/// Which sort of agents.
+#[derive(Debug, Clone, Copy)]
+pub enum KindSearch<'a> {
+    /// This.
+    Is(&'a str),
+    /// None of these.
+    NoneOf(&'a [&'a str]),
+}
+
+/// A page by number of the agents of a tenant that are looked for, newest first.
+///
+/// One condition is a look-up; several are a walk through the members of the rarest.
+///
+/// # Errors
+/// [`ViewError`] when view or keys cannot be read.
+pub fn agents_found(
+    reading: &Reading<'_>, tenant: TenantId, search: AgentSearch<'_>, page: PageNumber,
+) -> Result<NumberedPage<AgentView>, ViewError> {
+    let rows = reading.identity;
+    let length = AGENTS_BY_TENANT.len(rows, tenant)?;
+    let mut sieves: Vec<Sieve<'_>> = search.status.map(Sieve::Status).into_iter().collect();
+    let mut unwanted: &[&str] = &[];
+    match search.kind {
+        None => {}
+        Some(KindSearch::Is(kind)) => sieves.push(Sieve::Kind(kind)),
+        Some(KindSearch::NoneOf(kinds)) => unwanted = kinds,
+    }
+    if let Some(owner) = search.owner {
+        let Some(hash) = reading.opener.keyed_hash(tenant, OWNER_HASH, owner)? else {
+            return Ok(NumberedPage { items: Vec::new(), total: 0 });
+        };
+        sieves.push(Sieve::Owner(hash));
+    }
+    let (ordinals, total) = match (sieves.as_slice(), unwanted) {
+        ([], []) => {
+            let first = page.skip().min(length);
+            let last = page.skip().saturating_add(page.size as u64).min(length);
+            ((first..last).map(|position| length - position).collect(), length)
+        }
+        ([only], []) => (only.page(rows, tenant, length, page.span())?, only.len(rows, tenant, length)?),
+        _ => walk(rows, tenant, length, &sieves, unwanted, page)?,
+    };
+    let mut around = Surroundings::of(reading, tenant);
+    let mut items = Vec::new();
+    for ordinal in ordinals {
+        items.extend(around.agent(member(AGENTS_BY_TENANT.get(rows, tenant, ordinal)?)?)?);
+    }
+    Ok(NumberedPage { items, total })
+}
+
+/// Ordinals looked at together.
+const STRIDE: usize = 1024;
+
+/// The page's ordinals, and how many there are in all.
+fn walk(
+    rows: &dyn Rows, tenant: TenantId, length: u64, sieves: &[Sieve<'_>], unwanted: &[&str], page: PageNumber,
+) -> Result<(Vec<u64>, u64), ViewError> {
+    let mut rarest: Option<(u64, usize)> = None;
+    for (at, sieve) in sieves.iter().enumerate() {
+        let size = sieve.len(rows, tenant, length)?;
+        rarest = Some(rarest.map_or((size, at), |rarest| rarest.min((size, at))));
+    }
+    let (mut found, mut total, mut after) = (Vec::new(), 0, None);
+    loop {
+        let span = Span { order: Order::Descending, after, skip: 0, limit: STRIDE };
+        let candidates = match rarest {
+            Some((_, at)) => sieves[at].page(rows, tenant, length, span)?,
+            None => (1..after.unwrap_or(length + 1)).rev().take(STRIDE).collect(),
+        };
+        for ordinal in &candidates {
+            let mut fits = true;
+            for (at, sieve) in sieves.iter().enumerate() {
+                fits = fits && (rarest.is_some_and(|(_, rarest)| rarest == at) || sieve.has(rows, tenant, *ordinal)?);
+            }
+            for kind in unwanted {
+                fits = fits && !Sieve::Kind(kind).has(rows, tenant, *ordinal)?;
+            }
+            if fits {
+                if total >= page.skip() && found.len() < page.size {
+                    found.push(*ordinal);
+                }
+                total += 1;
+            }
+        }
+        match candidates.last() {
+            Some(last) if candidates.len() == STRIDE => after = Some(*last),
+            _ => return Ok((found, total)),
+        }
+    }
+}
+
+/// One condition, as a subset of a tenant's agents.
+#[derive(Debug, Clone, Copy)]
+enum Sieve<'a> {
+    Status(AgentStatus),
+    Kind(&'a str),
+    Owner(Hash),
+}
+
+impl Sieve<'_> {
+    fn len(self, rows: &dyn Rows, tenant: TenantId, length: u64) -> Result<u64, RowsError> {
+        match self {
+            Self::Status(status) => STATUS_IN_TENANT.len(rows, (tenant, status.code()), length),
+            Self::Kind(kind) => KIND_IN_TENANT.len(rows, (tenant, kind), length),
+            Self::Owner(owner) => OWNER_IN_TENANT.len(rows, (tenant, owner), length),
+        }
+    }
+
+    fn page(self, rows: &dyn Rows, tenant: TenantId, length: u64, span: Span) -> Result<Vec<u64>, RowsError> {
+        match self {
+            Self::Status(status) => STATUS_IN_TENANT.page(rows, (tenant, status.code()), length, span),
+            Self::Kind(kind) => KIND_IN_TENANT.page(rows, (tenant, kind), length, span),
+            Self::Owner(owner) => OWNER_IN_TENANT.page(rows, (tenant, owner), length, span),
+        }
+    }
+
+    fn has(self, rows: &dyn Rows, tenant: TenantId, ordinal: u64) -> Result<bool, RowsError> {
+        match self {
+            Self::Status(status) => STATUS_IN_TENANT.contains(rows, (tenant, status.code()), ordinal),
+            Self::Kind(kind) => KIND_IN_TENANT.contains(rows, (tenant, kind), ordinal),
+            Self::Owner(owner) => OWNER_IN_TENANT.contains(rows, (tenant, owner), ordinal),
+        }
+    }
+}
+
 /// Why an agent of a tenant may not act, `None` when it may; the outer `None` when there is no such agent.
 ///
 /// # Errors
@@ -355,6 +508,10 @@ impl<'a> Surroundings<'a> {
             disclosure: agent.disclosure,
             profile,
             identity_key: agent.identity_key.map(key),
+            did_key: agent.did_key.map(key),
+            granted: GRANTS.get(self.reading.identity, agent.agent)?.map_or_else(GrantedView::default, |granted| {
+                GrantedView { scopes: granted.scopes, administrator: granted.administrator }
+            }),
             status: agent.status,
             usable: unusable_because.is_none(),
             unusable_because,

@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::member;
 use crate::credential::secret_hash;
 use crate::identity::state::{
-    CHALLENGES, CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, Credential, TENANTS, Tenant,
+    AGENTS, CHALLENGES, CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT,
+    Credential, TENANTS, Tenant,
 };
 use crate::rows::table::Versioned;
-use crate::rows::{Rows, RowsError};
-use crate::view::{Page, Paging, Reading, ViewError};
+use crate::rows::{Order, Rows, RowsError};
+use crate::view::{NumberedPage, Page, PageNumber, Paging, Reading, ViewError};
 
 /// A credential; never its secret, nor a hash of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -107,6 +108,37 @@ pub fn credentials(
                 && filter.live.is_none_or(|live| it.live == live)
         }))
     })
+}
+
+/// A page by number of an agent's client secrets, newest first: all, or those that are revoked or those that are not. Empty
+/// for an agent that is not the tenant's.
+///
+/// # Errors
+/// [`ViewError`] when the view cannot be read.
+pub fn credentials_of_agent(
+    reading: &Reading<'_>, tenant: TenantId, agent: AgentId, revoked: Option<bool>, page: PageNumber,
+) -> Result<NumberedPage<CredentialView>, ViewError> {
+    let rows = reading.identity;
+    if AGENTS.get(rows, agent)?.is_none_or(|agent| agent.tenant != tenant) {
+        return Ok(NumberedPage { items: Vec::new(), total: 0 });
+    }
+    let length = CREDENTIALS_BY_AGENT.len(rows, agent)?;
+    let (ordinals, total): (Vec<u64>, u64) = match revoked {
+        Some(revoked) => {
+            let prefix = (agent, if revoked { Credential::REVOKED } else { Credential::ACTIVE });
+            let ordinals = CREDENTIALS_OF_AGENT.page(rows, prefix, length, page.span())?;
+            (ordinals, CREDENTIALS_OF_AGENT.len(rows, prefix, length)?)
+        }
+        None => {
+            let listed = CREDENTIALS_BY_AGENT.page(rows, agent, Order::Descending, page.skip(), page.size)?;
+            (listed.into_iter().map(|(ordinal, _)| ordinal).collect(), length)
+        }
+    };
+    let mut items = Vec::new();
+    for ordinal in ordinals {
+        items.extend(credential(reading, tenant, member(CREDENTIALS_BY_AGENT.get(rows, agent, ordinal)?)?)?);
+    }
+    Ok(NumberedPage { items, total })
 }
 
 /// The credential whose secret this is, and its tenant, for whoever checks a log-in; whether they let anybody in is

@@ -14,11 +14,12 @@ use sha2::{Digest as _, Sha256};
 use super::member;
 use crate::identity::state::{
     AGENTS_BY_ORGANISATION, AgentStatus, KEY_LIST, KEYS, LEDGER, MEMBER_LIST, MEMBERS, ORG_CAS, ORGANISATION_LIST,
-    ORGANISATION_SLUGS, ORGANISATIONS, PublicKeyRow, SEALING_KEY, STATUS_IN_ORGANISATION, Standing, TENANT_LIST,
-    TENANT_SLUGS, TENANTS, Tenant,
+    ORGANISATION_SLUGS, ORGANISATIONS, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT, STATUS_IN_ORGANISATION, Standing,
+    TENANT_LIST, TENANT_SLUGS, TENANTS, Tenant,
 };
+use crate::rows::Order;
 use crate::rows::table::Versioned;
-use crate::view::{Hex, Page, Paging, Reading, ViewError};
+use crate::view::{Hex, NumberedPage, Page, PageNumber, Paging, Reading, ViewError};
 
 /// The ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -90,6 +91,10 @@ pub struct OrganisationView {
     pub slug: String,
     /// Its name for people.
     pub name: String,
+    /// Its own tier; `null`: the tenant's.
+    pub tier: Option<String>,
+    /// Its own quotas, by name.
+    pub limits: BTreeMap<String, u64>,
     /// Whether agents that name none belong to it.
     pub default: bool,
     /// Where it stands.
@@ -98,6 +103,8 @@ pub struct OrganisationView {
     pub agents: AgentCounts,
     /// Since when.
     pub created: Micros,
+    /// When it last changed.
+    pub updated: Micros,
     /// The event that last changed it.
     pub version: Seq,
 }
@@ -221,6 +228,8 @@ pub fn organisation(
         tenant,
         slug: value.slug,
         name: value.name,
+        tier: value.tier,
+        limits: value.limits,
         default: value.default,
         standing: value.standing,
         agents: AgentCounts {
@@ -229,8 +238,36 @@ pub fn organisation(
             decommissioned: count(AgentStatus::Decommissioned)?,
         },
         created: value.created,
+        updated: value.updated,
         version: seq,
     }))
+}
+
+/// A page by number of the tenant's organisations, newest first: all, or those that stand somewhere.
+///
+/// # Errors
+/// [`ViewError`] when the view cannot be read.
+pub fn organisations_page(
+    reading: &Reading<'_>, tenant: TenantId, standing: Option<Standing>, page: PageNumber,
+) -> Result<NumberedPage<OrganisationView>, ViewError> {
+    let rows = reading.identity;
+    let length = ORGANISATION_LIST.len(rows, tenant)?;
+    let (ordinals, total): (Vec<u64>, u64) = match standing {
+        Some(standing) => {
+            let prefix = (tenant, standing.code());
+            let ordinals = STANDING_IN_TENANT.page(rows, prefix, length, page.span())?;
+            (ordinals, STANDING_IN_TENANT.len(rows, prefix, length)?)
+        }
+        None => {
+            let listed = ORGANISATION_LIST.page(rows, tenant, Order::Descending, page.skip(), page.size)?;
+            (listed.into_iter().map(|(ordinal, _)| ordinal).collect(), length)
+        }
+    };
+    let mut items = Vec::new();
+    for ordinal in ordinals {
+        items.extend(organisation(reading, tenant, member(ORGANISATION_LIST.get(rows, tenant, ordinal)?)?)?);
+    }
+    Ok(NumberedPage { items, total })
 }
 
 /// An organisation of a tenant, by slug.

@@ -158,12 +158,14 @@ fn single(event: &Event) -> Option<Entry> {
     match &event.body {
         Body::AgentRegistered(it) => Entry::of_agent(Action::AgentCreated, it.agent.uuid()),
         Body::AgentUpdated(it) => Entry::of_agent(Action::AgentUpdated, it.agent.uuid()),
+        Body::AgentReachChanged(it) => Entry::of_agent(Action::AgentUpdated, it.agent.uuid()),
         Body::AgentSuspended(it) => Entry::of_agent(Action::AgentSuspended, it.agent.uuid()),
         Body::AgentResumed(it) => Entry::of_agent(Action::AgentReactivated, it.agent.uuid()),
         Body::AgentDecommissioned(it) => Entry::of_agent(Action::AgentDecommissioned, it.agent.uuid()),
         Body::CredentialCreated(it) if it.kind == CredentialKind::ClientSecret => {
             of_credential(Action::CredentialGenerated, &it.principal)
         }
+        Body::CredentialRotated(it) => of_credential(Action::CredentialRotated, &it.principal),
         Body::CredentialRevoked(it) => of_credential(Action::CredentialRevoked, &it.principal),
         Body::TokenIssued(it) => {
             let agent = it.agent.filter(|_| it.profile == Profile::Access)?;
@@ -175,9 +177,10 @@ fn single(event: &Event) -> Option<Entry> {
             let agent = claimed.and_then(|text| Uuid::try_parse(text).ok());
             Entry::of_agent(Action::AuthFailed, agent.unwrap_or(Uuid::nil()))
         }
-        Body::OrganisationCreated(it) => {
-            Some(Entry { action: Action::OrgCreated, agent: Uuid::nil(), organisation: Belongs::To(it.organisation) })
-        }
+        Body::OrganisationCreated(it) => of_organisation(Action::OrgCreated, Uuid::nil(), it.organisation),
+        Body::OrganisationUpdated(it) => of_organisation(Action::OrgUpdated, Uuid::nil(), it.organisation),
+        Body::OrganisationDeleted(it) => of_organisation(Action::OrgDeleted, Uuid::nil(), it.organisation),
+        Body::OrganisationMemberAdded(it) => of_organisation(Action::OrgMemberAdded, it.agent.uuid(), it.organisation),
         Body::CredentialCreated(_)
         | Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
@@ -190,9 +193,12 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::TenantDeleted(_)
         | Body::MemberInvited(_)
         | Body::MemberJoined(_)
+        | Body::HandleClaimed(_)
+        | Body::HandleReleased(_)
         | Body::AgentKeyAdded(_)
         | Body::AgentKeyRevoked(_)
         | Body::CertificateIssued(_)
+        | Body::ScopesGranted(_)
         | Body::CredentialsUsed(_)
         | Body::ChallengeIssued(_)
         | Body::ChallengeAnswered(_)
@@ -220,6 +226,10 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::SubscriptionEnded(_)
         | Body::DeliveriesRecorded(_) => None,
     }
+}
+
+const fn of_organisation(action: Action, agent: Uuid, organisation: OrganisationId) -> Option<Entry> {
+    Some(Entry { action, agent, organisation: Belongs::To(organisation) })
 }
 
 /// The client secrets that the dialect tells of are agents'; their API keys, if they ever have any, are not among them.

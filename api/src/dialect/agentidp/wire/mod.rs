@@ -1,8 +1,10 @@
 //! The vendor's JSON: shapes, and how native things become them. One file per resource.
 
+pub mod agents;
 pub mod analytics;
 pub mod audit;
 pub mod compliance;
+pub mod credentials;
 pub mod federation;
 pub mod oidc;
 pub mod token;

@@ -120,6 +120,7 @@ fn registration(name: String, org: String, profile: AgentProfile) -> RegisterAge
         capabilities: Vec::new(),
         environment: Environment::default(),
         actions: Vec::new(),
+        did_key: false,
         limit: None,
         key: KeyChoice::Make,
         valid_until: None,
