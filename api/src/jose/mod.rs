@@ -2,7 +2,6 @@
 //! room sees. What a token means, and whether it lives, is asked elsewhere.
 
 mod claims;
-mod jwk;
 mod rsa_file;
 
 use std::collections::HashMap;
@@ -16,13 +15,13 @@ use chancery_ledger::time::Micros;
 use chancery_projections::identity::state::{KEYS, PublicKeyRow, TOKEN_KEY_LIST, TOKEN_KEYS, purpose_code};
 use chancery_projections::rows::{Order, Rows, RowsError, Scan};
 use chancery_projections::token::decide::exchange::LIFE_SECS;
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub use self::claims::{AccessClaims, TokenClaims, organisation_text, seconds};
-pub use self::jwk::{Jwk, JwkSet};
 pub use self::rsa_file::RsaFileError;
 
 /// Most keys that tokens are checked with: the newest, of which the last alone signs.
@@ -150,9 +149,18 @@ impl KnownKeys {
     /// that they signed may live.
     #[must_use]
     pub fn jwks(&self, now: Micros) -> JwkSet {
-        let is_shown = |row: &&PublicKeyRow| row.retired.is_none_or(|at| now.0 <= at.0 + LIFE_SECS * 1_000_000);
-        JwkSet { keys: self.keys.iter().map(|(row, _)| row).filter(is_shown).filter_map(Jwk::of).collect() }
+        let is_shown = |row: &PublicKeyRow| row.retired.is_none_or(|at| now.0 <= at.0 + LIFE_SECS * 1_000_000);
+        let shown = self.keys.iter().filter(|(row, _)| is_shown(row));
+        JwkSet { keys: shown.filter_map(|(row, key)| published(row, key)).collect() }
     }
+}
+
+/// A key as JSON (RFC 7517); `None` for one whose public part is not what its algorithm says, which was never written.
+fn published(row: &PublicKeyRow, key: &DecodingKey) -> Option<Jwk> {
+    let mut jwk = Jwk::from_decoding_key(key, Some(algorithm(row.algorithm))).ok()?;
+    jwk.common.key_id = Some(row.key.to_string());
+    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+    Some(jwk)
 }
 
 /// The algorithm of JOSE that a key signs by (RFC 7518, RFC 8037).
