@@ -611,3 +611,108 @@ fn the_durable_size_is_announced() {
     assert_eq!(*size.borrow_and_update(), receipt.size);
     assert_eq!(receipt.size, TreeSize(receipt.events[0].seq.0 + 1));
 }
+
+mod looks_into_tokens {
+    use chancery_ledger::body::Body;
+    use chancery_ledger::body::token::Introspection;
+    use chancery_ledger::event::Event;
+
+    use super::*;
+
+    fn look(world: &World) -> Introspection {
+        Introspection { token: None, caller: Principal::Tenant(world.root), active: false }
+    }
+
+    fn note(world: &World, tenant: TenantId, count: usize) {
+        for _ in 0..count {
+            world.engine.sequencer().note_introspection(tenant, look(world)).unwrap();
+        }
+    }
+
+    /// Waits until every look that was noted is recorded.
+    fn settle(world: &World) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(world.engine.sequencer().introspections_recorded());
+    }
+
+    /// How many looks each event records, with its tenant.
+    fn recorded(events: &[Event]) -> Vec<(TenantId, usize)> {
+        let looks = events.iter().filter_map(|event| match &event.body {
+            Body::TokensIntrospected(it) => Some((event.tenant, it.items.len())),
+            _ => None,
+        });
+        looks.collect()
+    }
+
+    #[test]
+    fn a_look_alone_makes_a_commit_of_its_own_at_once() {
+        let test = Test::new();
+        let world = &test.world;
+        let commits = world.log.commits();
+        note(world, world.root, 1);
+        settle(world);
+        assert_eq!(world.log.commits(), commits + 1);
+        let event = world.log.events().pop().unwrap();
+        assert_eq!((event.actor, event.tenant), (Actor::system(), world.root));
+        assert_eq!(event.body.kind(), Kind::TokensIntrospected);
+    }
+
+    #[test]
+    fn all_looks_of_a_commit_are_in_one_event_of_each_tenant() {
+        let test = Test::new();
+        let world = &test.world;
+        world.log.set(Mode::Wait);
+        let first = world.hand_in(agent("first"));
+        world.log.wait_for_append();
+        let (commits, before) = (world.log.commits(), world.log.size());
+        note(world, world.root, 300);
+        note(world, world.second, 2);
+        note(world, world.root, 1);
+        let second = world.hand_in(agent("second"));
+        test.drain();
+        world.log.set(Mode::Work);
+        first.wait().unwrap();
+        second.wait().unwrap();
+        settle(world);
+        assert_eq!(world.log.commits(), commits + 2, "the first, and then the rest together");
+        let events = world.log.events();
+        let mut looks = recorded(&events[before.0 as usize..]);
+        looks.sort();
+        let mut wanted = vec![(world.root, 256), (world.root, 45), (world.second, 2)];
+        wanted.sort();
+        assert_eq!(looks, wanted);
+    }
+
+    #[test]
+    fn many_looks_at_once_are_all_recorded_and_those_beyond_are_asked_to_come_again() {
+        let test = Test::new();
+        let world = &test.world;
+        world.log.set(Mode::Wait);
+        let first = world.hand_in(agent("first"));
+        world.log.wait_for_append();
+        let mut noted = 0;
+        let refused = loop {
+            match world.engine.sequencer().note_introspection(world.root, look(world)) {
+                Ok(()) => noted += 1,
+                Err(refused) => break refused,
+            }
+        };
+        assert!(matches!(refused, SubmitError::Busy { .. }));
+        world.log.set(Mode::Work);
+        first.wait().unwrap();
+        settle(world);
+        let looks = recorded(&world.log.events());
+        assert_eq!(looks.iter().map(|(_, count)| count).sum::<usize>(), noted);
+        assert!(looks.iter().all(|(_, count)| *count <= 256));
+    }
+
+    #[test]
+    fn what_was_noted_before_an_orderly_stop_is_recorded() {
+        let test = Test::new();
+        note(&test.world, test.world.root, 5);
+        test.world.engine.stop();
+        assert_eq!(recorded(&test.world.log.events()).iter().map(|(_, count)| count).sum::<usize>(), 5);
+        note(&test.world, test.world.root, 1);
+        settle(&test.world);
+    }
+}

@@ -119,6 +119,7 @@ impl Writer {
         if commit.events().iter().any(|event| changes_tokens(event.body.kind())) {
             self.shared.tokens.store(commit.size().0, Ordering::Release);
         }
+        self.shared.looks.recorded(group.looks);
         self.shared.durable.send_replace(commit.size());
         let took = begun.elapsed();
         let (commands, keys) = (group.replies.len() as u64, begun - taken);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use chancery_ledger::actor::Actor;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::{Body, Prelude};
 use chancery_ledger::codec::CodecError;
@@ -55,6 +56,8 @@ pub(super) struct Group {
     pub(super) replies: Vec<Reply>,
     /// Whether the keystore holds keys that must be durable before the events.
     pub(super) has_new_keys: bool,
+    /// How many looks into tokens it records.
+    pub(super) looks: u64,
     /// When it was closed.
     pub(super) closed: Instant,
 }
@@ -168,6 +171,8 @@ pub(super) struct Decider {
     numbered: Numbered,
     replies: Vec<Reply>,
     has_new_keys: bool,
+    /// How many looks into tokens it records.
+    looks: u64,
     /// The group takes no more commands, because a new key seals what comes after it.
     is_closed: bool,
     /// Groups handed over that may not be in the log yet.
@@ -195,6 +200,7 @@ impl Decider {
             numbered: Numbered::default(),
             replies: Vec::new(),
             has_new_keys: false,
+            looks: 0,
             is_closed: false,
             in_flight: VecDeque::new(),
             lag_events_max,
@@ -206,6 +212,7 @@ impl Decider {
         while let Some(message) = self.next_message() {
             match message {
                 Message::Job(job) => self.take(*job),
+                Message::Looks => self.take_looks(),
                 Message::Stop => {
                     self.finish();
                     return;
@@ -218,9 +225,13 @@ impl Decider {
     /// gathers for as long as the commit before it takes. `None` when the committer is gone.
     fn next_message(&mut self) -> Option<Message> {
         loop {
-            if self.replies.is_empty() {
+            if self.is_empty() {
                 self.begin_group()?;
-                return self.jobs.recv().ok();
+                // What the group before had no room for.
+                self.take_looks();
+                if self.is_empty() {
+                    return self.jobs.recv().ok();
+                }
             }
             if self.is_full() {
                 self.hand_over()?;
@@ -252,9 +263,15 @@ impl Decider {
             }
             self.take(*job);
         }
-        if !self.replies.is_empty() {
+        self.take_looks();
+        if !self.is_empty() {
             let _ = self.hand_over();
         }
+    }
+
+    /// Whether the group has neither anybody who waits nor anything to record.
+    fn is_empty(&self) -> bool {
+        self.replies.is_empty() && self.numbered.events().is_empty()
     }
 
     fn is_full(&self) -> bool {
@@ -271,13 +288,15 @@ impl Decider {
     }
 
     fn close_group(&mut self) -> Group {
+        self.take_looks();
         // The next group is about as large as this one.
         let next = Numbered::with_capacity(self.numbered.events().len());
         let numbered = Arc::new(std::mem::replace(&mut self.numbered, next));
         self.in_flight.push_back(numbered.clone());
         let has_new_keys = std::mem::take(&mut self.has_new_keys);
         self.is_closed = false;
-        Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys, closed: Instant::now() }
+        let (replies, looks) = (std::mem::take(&mut self.replies), std::mem::take(&mut self.looks));
+        Group { numbered, replies, has_new_keys, looks, closed: Instant::now() }
     }
 
     /// Begins a group: waits for views that are too far behind. Nothing decided waits in here then, so they can catch up.
@@ -322,7 +341,7 @@ impl Decider {
     /// One step of what [`run`](Self::run) does, by whoever has no thread for it: decides the next command, if one waits
     /// and the group may have it.
     pub(super) fn step(&mut self) -> Step {
-        if self.replies.is_empty() {
+        if self.is_empty() {
             match self.look_about() {
                 Outlook::Free => {}
                 Outlook::Behind => return Step::Waits,
@@ -338,14 +357,69 @@ impl Decider {
                 self.take(*job);
                 Step::Decided(at)
             }
+            Ok(Message::Looks) => {
+                self.take_looks();
+                Step::Waits
+            }
             Ok(Message::Stop) => Step::Over,
             Err(_) => Step::Waits,
         }
     }
 
-    /// The group as it is, to be handed over; `None` when nobody in it waits.
+    /// The group as it is, to be handed over; `None` when there is nothing in it.
     pub(super) fn give(&mut self) -> Option<Group> {
-        if self.replies.is_empty() { None } else { Some(self.close_group()) }
+        if self.is_empty() { None } else { Some(self.close_group()) }
+    }
+
+    /// Takes the notes of looks into tokens into the group. They are lost if that fails, as the answers to them changed
+    /// nothing.
+    fn take_looks(&mut self) {
+        // The event that names a new sealing key is the last of its commit.
+        if self.is_closed {
+            return;
+        }
+        let (count, events) = self.shared.looks.take();
+        if count == 0 {
+            return;
+        }
+        let (len, next) = (self.numbered.events().len(), self.next);
+        match self.write_looks(events) {
+            Ok(()) => {
+                self.overlays.iter_mut().for_each(|(_, overlay)| overlay.keep());
+                self.looks += count;
+            }
+            Err(fault) => {
+                self.overlays.iter_mut().for_each(|(_, overlay)| overlay.take_back());
+                self.numbered.truncate(len);
+                self.next = next;
+                self.shared.looks.recorded(count);
+                let (Fault::Unavailable(why) | Fault::Stopped(why)) = fault else { return };
+                tracing::error!(count, why, "looks into tokens could not be recorded");
+            }
+        }
+    }
+
+    fn write_looks(&mut self, events: Vec<(TenantId, Body)>) -> Result<(), Fault> {
+        let now = self.clock.now().max(self.last);
+        for (tenant, body) in events {
+            let mut random = [0; 10];
+            self.random.fill(&mut random).map_err(ContextError::from)?;
+            let event = Event {
+                seq: self.next,
+                time: now,
+                tenant,
+                actor: Actor::system(),
+                subjects: body.subjects(),
+                correlation: Some(uuid_v7(now.millis(), random)),
+                causation: None,
+                idempotency: None,
+                prelude: Prelude::default(),
+                body,
+            };
+            self.push(event)?;
+        }
+        self.last = now;
+        Ok(())
     }
 
     fn take(&mut self, job: Job) {

@@ -12,6 +12,7 @@ mod admit;
 mod answer;
 mod committer;
 mod decider;
+mod looks;
 mod rehearsal;
 mod stages;
 mod steps;
@@ -27,10 +28,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chancery_ledger::body::Kind;
+use chancery_ledger::body::token::Introspection;
 use chancery_ledger::commit::Committer;
 use chancery_ledger::event;
 use chancery_ledger::ids::{Seq, TenantId, TreeSize};
@@ -45,6 +47,7 @@ use uuid::Uuid;
 
 use self::committer::Writer;
 use self::decider::Decider;
+use self::looks::Looks;
 pub use self::stages::{Stage, Stages};
 use crate::command::Command;
 use crate::context::{Caller, Clock, Random};
@@ -60,6 +63,9 @@ use crate::worker::Worker;
 const STOPPED_ON_REQUEST: &str = "the daemon is shutting down";
 /// Why writing stopped, when nobody said so.
 const STOPPED_UNEXPECTEDLY: &str = "the sequencer ended unexpectedly; see the trace, and restart the daemon";
+
+/// How long who waits for a commit waits before it looks whether there will be any.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A command and what came with it.
 #[derive(Debug, Clone)]
@@ -240,6 +246,36 @@ impl Sequencer {
         TreeSize(self.shared.tokens.load(Ordering::Acquire))
     }
 
+    /// Notes that somebody looked into a token, to be recorded with the next commit. When writing has stopped it is not
+    /// recorded: reads go on.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`] when too many notes wait.
+    pub fn note_introspection(&self, tenant: TenantId, look: Introspection) -> Result<(), SubmitError> {
+        if self.shared.stopped.get().is_some() {
+            return Ok(());
+        }
+        match self.shared.looks.note(tenant, look) {
+            Some(true) => drop(self.jobs.send(Message::Looks)),
+            Some(false) => {}
+            None => return Err(SubmitError::Busy { retry_after_secs: 1 }),
+        }
+        Ok(())
+    }
+
+    /// Waits until every look that was noted is recorded, or writing has stopped.
+    pub async fn introspections_recorded(&self) {
+        let noted = self.shared.looks.count();
+        if self.shared.looks.are_recorded(noted) {
+            return;
+        }
+        let mut durable = self.shared.durable.subscribe();
+        while !self.shared.looks.are_recorded(noted) && self.shared.stopped.get().is_none() {
+            // A commit that fails tells nobody.
+            let _ = tokio::time::timeout(LOOK_AGAIN, durable.changed()).await;
+        }
+    }
+
     /// The size of the durable log, as it grows.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<TreeSize> {
@@ -399,6 +435,7 @@ impl Sequencer {
             durable: watch::Sender::new(log.size()),
             access: AtomicU64::new(log.size().0),
             tokens: AtomicU64::new(log.size().0),
+            looks: Looks::default(),
             stopped: OnceLock::new(),
             is_committer_gone: AtomicBool::new(false),
             commands: AtomicU64::new(0),
@@ -477,6 +514,8 @@ impl Drop for StopOnPanic {
 /// What goes to the decider.
 enum Message {
     Job(Box<Job>),
+    /// There are notes of looks into tokens.
+    Looks,
     Stop,
 }
 
@@ -502,6 +541,7 @@ struct Shared {
     access: AtomicU64,
     /// The size of the log with the last commit that changed what tokens are worth.
     tokens: AtomicU64,
+    looks: Looks,
     stopped: OnceLock<String>,
     /// Nothing handed over will become durable any more.
     is_committer_gone: AtomicBool,

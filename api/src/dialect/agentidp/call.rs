@@ -93,6 +93,7 @@ impl Call {
 
     /// The views, held still where they reflect whatever the caller may know.
     pub(super) async fn hold(&self) -> Result<Held, Failure> {
+        self.app.sequencer().introspections_recorded().await;
         Ok(self.app.held(None).await?)
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use chancery_ledger::actor::{Actor, Method, Principal as Who};
+use chancery_ledger::body::token::Introspection as Look;
 use chancery_ledger::ids::{AgentId, ThingId as _, parse_uuid};
 use chancery_projections::command::{ClientProof, ExchangeToken, RevokeToken, SecretText, Via};
 use chancery_projections::context::Caller;
@@ -77,7 +78,10 @@ pub(super) async fn introspect(mut call: Call) -> Result<Response, Failure> {
     let (form, principal) = authenticated(&mut call, Scope::TokensIntrospect).await?;
     let text = form.required("token", 1..=TOKEN_BYTES_MAX)?;
     let found = call.app.access_token(text).await?.filter(|token| token.home.tenant == principal.tenant());
+    let token = found.as_ref().map(|known| known.token.token);
     let active = found.filter(|token| token.dead(call.app.now()).is_none());
+    let look = Look { token, caller: principal.actor(), active: active.is_some() };
+    call.app.sequencer().note_introspection(principal.tenant(), look)?;
     let body = match &active {
         None => Bytes::from_static(INACTIVE.as_bytes()),
         Some(token) => match token.answer.get() {
