@@ -126,6 +126,8 @@ options! {
         rate_limit_max_requests: u64 = 100, "CHANCERY_RATE_LIMIT_MAX_REQUESTS" "N";
         /// Verifications of the audit log among them; 0: as many as it likes
         rate_limit_max_verifications: u64 = 30, "CHANCERY_RATE_LIMIT_MAX_VERIFICATIONS" "N";
+        /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; each later attempt waits twice as long
+        webhook_retry_secs: u64 = limits::WEBHOOK_RETRY_SECS, "CHANCERY_WEBHOOK_RETRY_SECS" "SECS";
         /// When a command is acknowledged: `follow`, once the log is durable, and the archive has it within a second; or `synchronous`, once both are durable
         archive_mode: ArchiveMode = ArchiveMode::Follow, "CHANCERY_ARCHIVE_MODE" "MODE";
         /// A segment of the archive is closed, never to be written again, when it has so many bytes
@@ -293,6 +295,7 @@ impl Config {
             ("body_timeout_secs", self.body_timeout_secs),
             ("write_timeout_secs", self.write_timeout_secs),
             ("stop_timeout_secs", self.stop_timeout_secs),
+            ("webhook_retry_secs", self.webhook_retry_secs),
         ];
         match timeouts.into_iter().find(|(_, secs)| !(1..=3600).contains(secs)) {
             Some((option, _)) => wrong(option, "must be 1 to 3600"),

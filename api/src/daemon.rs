@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::auth::refusals::{self, Note};
 use crate::config::{Config, ConfigError};
+use crate::delivery;
 use crate::jose::{self, ProvideError};
 use crate::notify;
 use crate::observability::logging;
@@ -108,6 +109,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let noting = tokio::spawn(note_refusals(engine.clone(), config.record_origin, waiting));
     let metrics = Metrics::new().with_engine(engine.clone()).with_machine(Machine::new(config.data_dir.clone()));
     let app = Arc::new(App::new(engine.clone(), config, metrics, refusals, stopping.clone()));
+    let delivering = tokio::spawn(delivery::run(app.clone()));
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
     notify::tell(notify::State::Ready);
@@ -122,6 +124,9 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         stop.send_replace(true);
     };
     tokio::join!(server.run(app.clone(), stopping), told);
+    if let Err(error) = delivering.await {
+        tracing::error!(%error, "deliveries ended by a defect");
+    }
     // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
     // a log-in any more, and the last counts are noted.
     drop(app);

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod compliance;
 pub mod config;
 pub mod daemon;
+pub mod delivery;
 pub mod dialect;
 pub mod egress;
 pub mod issuers;

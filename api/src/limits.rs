@@ -95,3 +95,15 @@ pub const KEY_SET_STALE_SECS: u64 = 3600;
 pub const KEY_SET_FETCHES: NonZeroU32 = NonZeroU32::new(6).unwrap();
 /// Longest token of somebody else, in bytes.
 pub const FOREIGN_TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Subscriptions whose events are posted at once; each posts one after another.
+pub const DELIVERY_TURNS: usize = 32;
+/// Most posts of one turn, which are recorded together.
+pub const DELIVERY_TURN_POSTS: usize = 64;
+/// After so long a turn ends with the post under way, in milliseconds, so that what came of it is soon known.
+pub const DELIVERY_TURN_MILLIS: u64 = 1_000;
+/// Time for one post, in seconds.
+pub const DELIVERY_SECS: u64 = 10;
+/// How much of a post's answer is read, in bytes.
+pub const DELIVERY_ANSWER_BYTES: usize = 1024;
+/// How long after the first attempt a post is tried again, in seconds; an option. Each later attempt waits twice as long.
+pub const WEBHOOK_RETRY_SECS: u64 = 5;

@@ -11,7 +11,7 @@ use chancery_projections::lane::agentidp::view::AuditError;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Recorded, SubmitError};
-use chancery_projections::view::ViewError;
+use chancery_projections::view::{HoldError, ViewError};
 use chancery_projections::views::Lagging;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
@@ -151,6 +151,15 @@ impl From<ViewError> for Problem {
                 parameter: "cursor".to_owned(),
                 why: "is not one that a page of this list in this order gave".to_owned(),
             },
+        }
+    }
+}
+
+impl From<HoldError> for Problem {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Lagging(lagging) => Self::Lagging(lagging),
+            HoldError::Rows(error) => error.into(),
         }
     }
 }

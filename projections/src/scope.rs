@@ -125,6 +125,8 @@ pub const AGENTIDP: &[AgentIdpScope] = &[
             Scope::AgentsSuspend,
             Scope::AgentsDecommission,
             Scope::CredentialsWrite,
+            // Some sources of the contract have webhooks made under this scope.
+            Scope::DeliveryWrite,
         ],
         is_core: true,
     },

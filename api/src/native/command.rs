@@ -18,6 +18,7 @@ use super::proofs;
 use super::result::{CommandAnswer, ReceiptView, render};
 use crate::app::App;
 use crate::auth::Principal;
+use crate::delivery;
 use crate::jose;
 use crate::limits::JSON_DEPTH_MAX;
 use crate::problem::Problem;
@@ -129,6 +130,7 @@ pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Resul
         Command::RevokeCredential(it) => it.as_administrator = principal.manages_all_agents(),
         _ => {}
     }
+    delivery::check(app, principal.tenant(), &command)?;
     if let Command::RotateSigningKey(rotate) = &mut command {
         // A key file that no event names in the end is an unused key, which harms nobody.
         rotate.public = match rotate.purpose {

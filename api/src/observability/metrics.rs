@@ -35,6 +35,7 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Live event streams that are open.
     pub streams: Gauge,
+    deliveries: Family<DeliveryLabels, Counter>,
     gauges: Gauges,
 }
 
@@ -66,6 +67,11 @@ struct RouteLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CommandLabels {
     command: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -107,6 +113,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             streams: Gauge::default(),
+            deliveries: Family::default(),
             gauges: Gauges {
                 sequencer: Default::default(),
                 queue: Gauge::default(),
@@ -136,6 +143,7 @@ impl Metrics {
             metrics.connections_refused.clone(),
         );
         registry.register("event_streams", "Live event streams open", metrics.streams.clone());
+        registry.register("deliveries", "Events posted to destinations, by outcome", metrics.deliveries.clone());
         let gauges = &metrics.gauges;
         let sequencer = [
             ("commands_answered", "Commands that the sequencer answered"),
@@ -162,6 +170,12 @@ impl Metrics {
         registry.register("view_lag_events", "Events that a view has still to read", gauges.view_lag.clone());
         registry.register_with_unit("view_size", "A view on disk", Unit::Bytes, gauges.view_bytes.clone());
         Self { registry, ..metrics }
+    }
+
+    /// Counts a post to a subscription's destinations.
+    pub fn count_delivery(&self, delivered: bool) {
+        let outcome = if delivered { "delivered" } else { "failed" };
+        self.deliveries.get_or_create(&DeliveryLabels { outcome }).inc();
     }
 
     /// Adds what the engine times: the stages of commands, and how views follow.

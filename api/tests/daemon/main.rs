@@ -8,6 +8,7 @@ mod batches;
 mod bounds;
 mod commands;
 mod crash;
+mod deliveries;
 mod events;
 mod process;
 mod reads;

@@ -17,6 +17,7 @@ use super::fields::Fields;
 use super::rate::Rate;
 use crate::app::App;
 use crate::auth::Principal;
+use crate::delivery;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{self, Response};
@@ -82,6 +83,7 @@ impl Call {
         let command = command.into();
         principal.require(command.scope()).map_err(Problem::from)?;
         command.also_needs().map_or(Ok(()), |scope| principal.require(scope)).map_err(Problem::from)?;
+        delivery::check(&self.app, principal.tenant(), &command)?;
         let receipt = self.app.submit(principal, command, self.app.options(&self.request)?).map_err(Problem::from)?;
         let receipt = receipt.await.map_err(Problem::from)?;
         match receipt.answer {

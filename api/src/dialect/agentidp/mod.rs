@@ -21,6 +21,7 @@ pub mod fields;
 mod oidc;
 mod rate;
 mod token;
+pub mod webhooks;
 pub mod wire;
 
 use std::pin::Pin;
@@ -118,6 +119,17 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/analytics/agents", Bearer, Query("usage_by_agent", Scope::TokensList), to!(analytics::agents)),
     get("/api/v1/compliance/controls", Open, Public("controls"), to!(compliance::controls)),
     get("/api/v1/compliance/report", Bearer, Query("compliance_report", Scope::AuditVerify), to!(compliance::report)),
+    post("/api/v1/webhooks", WEBHOOKS_WRITE, Command("Subscribe"), to!(webhooks::create)),
+    get("/api/v1/webhooks", WEBHOOKS_READ, Query("subscriptions", Scope::DeliveryRead), to!(webhooks::list)),
+    get("/api/v1/webhooks/{id}", WEBHOOKS_READ, Query("subscription", Scope::DeliveryRead), to!(webhooks::get)),
+    patch("/api/v1/webhooks/{id}", WEBHOOKS_WRITE, Command("ChangeSubscription"), to!(webhooks::change)),
+    delete("/api/v1/webhooks/{id}", WEBHOOKS_WRITE, Command("EndSubscription"), to!(webhooks::end)),
+    get(
+        "/api/v1/webhooks/{id}/deliveries",
+        WEBHOOKS_READ,
+        Query("deliveries", Scope::DeliveryRead),
+        to!(webhooks::deliveries),
+    ),
     post("/api/v1/federation/trust", ORGANISER, Command("TrustIssuer"), to!(federation::trust)),
     get("/api/v1/federation/partners", ORGANISER, ISSUERS, to!(federation::list)),
     get("/api/v1/federation/partners/{id}", ORGANISER, ISSUERS, to!(federation::get)),
@@ -135,6 +147,8 @@ pub const ROUTES: &[Route] = &[
 
 const READER: Access = Access::AnyOf(&["agents:read"]);
 const AUDIT: Access = Access::AnyOf(&["audit:read"]);
+const WEBHOOKS_READ: Access = Access::AnyOf(&["webhooks:read"]);
+const WEBHOOKS_WRITE: Access = Access::AnyOf(&["webhooks:write", "agents:write"]);
 const WRITER: Access = Access::AnyOf(&["agents:write"]);
 const ORGANISER: Access = Access::AnyOf(&["admin:orgs"]);
 const CREDENTIALS: Native = Query("credentials_of_agent", Scope::CredentialsList);

@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::response::{self, Response};
 
 pub mod audit_log;
+pub mod delivery;
 pub mod execution;
 pub mod identity;
 pub mod issuers;

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod federation;
 pub mod oidc;
 pub mod token;
+pub mod webhooks;
 
 use chancery_ledger::time::Micros;
 use chancery_projections::view::{NumberedPage, PageNumber};
