@@ -443,8 +443,9 @@ impl App {
     /// [`Problem::Lagging`] when one does not get there in time.
     pub async fn held(&self, as_of: Option<Seq>) -> Result<Held, Problem> {
         let identity = self.view(View::Identity).await?;
-        let (token, execution) = (self.view(View::Token).await?, self.view(View::Execution).await?);
-        Ok(Held::new(identity, token, execution, as_of)?)
+        let (token, trust) = (self.view(View::Token).await?, self.view(View::Trust).await?);
+        let execution = self.view(View::Execution).await?;
+        Ok(Held::new(identity, token, trust, execution, as_of)?)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod dialect;
 pub mod egress;
+pub mod export;
 pub mod issuers;
 pub mod jose;
 pub mod limits;

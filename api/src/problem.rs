@@ -396,14 +396,19 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::IdempotencyConflict { .. }
         | Rejection::TargetForbidden { .. }
         | Rejection::EventUnknown { .. }
-        | Rejection::CodeWrong => StatusCode::UNPROCESSABLE_ENTITY,
+        | Rejection::CodeWrong
+        | Rejection::CurrencyMismatch { .. }
+        | Rejection::TransactionUnrelated
+        | Rejection::PolicyInvalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
         | Rejection::NotRoot
         | Rejection::NotOwner { .. }
         | Rejection::ClientInvalid
-        | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
+        | Rejection::ScopeNotHeld { .. }
+        | Rejection::ActionNotAuthorised { .. }
+        | Rejection::SpendingLimitExceeded { .. } => StatusCode::FORBIDDEN,
         Rejection::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
         Rejection::SlugTaken
         | Rejection::HandleTaken { .. }
@@ -422,6 +427,9 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::AlreadyMember
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
+        | Rejection::CounterpartyNotUsable { .. }
+        | Rejection::NotReversible { .. }
+        | Rejection::AlreadyDecided { .. }
         | Rejection::LimitReached { .. }
         | Rejection::IssuerKnown
         | Rejection::KeyInUse
@@ -448,9 +456,24 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         Rejection::IdempotencyConflict { original } => object([("original", original.0.into())]),
         Rejection::LimitReached { limit, max } => object([("limit", (*limit).into()), ("max", (*max).into())]),
         Rejection::HandleTaken { namespace } => object([("namespace", namespace.clone().into())]),
-        Rejection::AgentNotUsable { why } => object([("why", (*why).into())]),
         Rejection::TargetForbidden { why } => object([("why", why.clone().into())]),
         Rejection::EventUnknown { event } => object([("event", event.clone().into())]),
+        Rejection::AgentNotUsable { why } | Rejection::CounterpartyNotUsable { why } => {
+            object([("why", (*why).into())])
+        }
+        Rejection::ActionNotAuthorised { action } => object([("action", action.clone().into())]),
+        Rejection::CurrencyMismatch { limit, asked } => {
+            object([("limit", limit.clone().into()), ("asked", asked.clone().into())])
+        }
+        Rejection::SpendingLimitExceeded { limit, amount, currency, hours } => object([
+            ("limit", limit.to_string().into()),
+            ("amount", amount.to_string().into()),
+            ("currency", currency.clone().into()),
+            ("hours", (*hours).into()),
+        ]),
+        Rejection::NotReversible { status } => object([("status", (*status).into())]),
+        Rejection::AlreadyDecided { outcome } => object([("outcome", (*outcome).into())]),
+        Rejection::PolicyInvalid { path, .. } => object([("path", path.clone().into())]),
         Rejection::MissionEnded { state } => object([("state", (*state).into())]),
         Rejection::TenantSuspended
         | Rejection::NotRoot
@@ -472,6 +495,7 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         | Rejection::Unverified
         | Rejection::CodeWrong
         | Rejection::DestinationInUse
+        | Rejection::TransactionUnrelated
         | Rejection::ClientInvalid => Map::new(),
     }
 }

@@ -15,6 +15,8 @@ use chancery_ledger::body::identity::*;
 use chancery_ledger::body::issuer::*;
 use chancery_ledger::body::ledger::*;
 use chancery_ledger::body::token::*;
+use chancery_ledger::body::transaction::*;
+use chancery_ledger::body::trust::*;
 use chancery_ledger::body::{Body, Kind, Prelude};
 use chancery_ledger::event::{Envelope, Idempotency};
 use chancery_ledger::ids::*;
@@ -35,6 +37,10 @@ fn enc(owner: Subject) -> Encrypted {
 
 fn agent() -> AgentId {
     id(1)
+}
+
+fn amount() -> Decimal {
+    "1234.56".parse().unwrap()
 }
 
 fn mission() -> MissionId {
@@ -139,6 +145,7 @@ fn sample(kind: Kind) -> Body {
             role: OrganisationRole::Admin,
         }
         .into(),
+        Kind::OrganisationVerified => OrganisationVerified { organisation: id(7), verified: true }.into(),
         Kind::MemberInvited => MemberInvited {
             member: id(8),
             email_hash: Hash([1; 32]),
@@ -415,6 +422,70 @@ fn sample(kind: Kind) -> Body {
             data: enc(mission().subject()),
             prev: Hash([15; 32]),
             entry_hash: Hash([16; 32]),
+        }
+        .into(),
+        Kind::TrustEvaluated => TrustEvaluated {
+            agent: agent(),
+            action: Some("pay".into()),
+            amount: Some(amount()),
+            currency: Some("EUR".into()),
+            allowed: false,
+            reason: "spending_limit_exceeded".into(),
+            score: 500,
+            policy: 3,
+        }
+        .into(),
+        Kind::DisputeFiled => DisputeFiled {
+            dispute: id(24),
+            agent: agent(),
+            transaction: Some(id(25)),
+            reporter: Principal::Member(id(8)),
+            texts: enc(agent().subject()),
+        }
+        .into(),
+        Kind::DisputeResolved => {
+            DisputeResolved { dispute: id(24), agent: agent(), outcome: DisputeOutcome::Dismissed }.into()
+        }
+        Kind::PolicyChanged => PolicyChanged {
+            kind: "spending".into(),
+            key: "default".into(),
+            policy: id(26),
+            version: 2,
+            document: JsonText(r#"{"windows":[]}"#.into()),
+        }
+        .into(),
+        Kind::PolicyReset => PolicyReset { kind: "scoring".into(), key: "default".into(), policy: id(26) }.into(),
+        Kind::TransactionCompleted => TransactionCompleted {
+            transaction: id(25),
+            agent: agent(),
+            agent_name: "payer".into(),
+            counterparty: Counterparty::Agent(id(27)),
+            amount: amount(),
+            currency: "EUR".into(),
+            action: "pay".into(),
+            notes: Some(enc(agent().subject())),
+            key: Some("order-4711".into()),
+        }
+        .into(),
+        Kind::TransactionFailed => TransactionFailed {
+            transaction: id(25),
+            agent: agent(),
+            agent_name: "payer".into(),
+            counterparty: Counterparty::External("somebody outside".into()),
+            amount: amount(),
+            currency: "EUR".into(),
+            action: "pay".into(),
+            notes: Some(enc(agent().subject())),
+            key: Some("order-4711".into()),
+            failure: "agent_not_usable".into(),
+        }
+        .into(),
+        Kind::TransactionReversed => TransactionReversed {
+            transaction: id(25),
+            reversal: id(28),
+            agent: agent(),
+            counterparty: Some(id(27)),
+            reason: Some(enc(agent().subject())),
         }
         .into(),
         Kind::AuditChainClosed => AuditChainClosed { chain: id(22), entries: 300, head: Hash([17; 32]) }.into(),

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::decision::{Decision, State, Stop};
 use crate::execution::delivery::decide as delivery;
 use crate::rows::RowsError;
-use crate::{execution, identity, token};
+use crate::{execution, identity, token, trust};
 
 /// Decides one command.
 ///
@@ -48,6 +48,14 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::AddIssuerRule(command) => identity::decide::issuer::add_rule(state, command, c),
         Command::RemoveIssuerRule(command) => identity::decide::issuer::remove_rule(state, command, c),
         Command::NoteAuthentication(command) => identity::decide::credential::note(state, command, c),
+        Command::VerifyOrganisation(command) => identity::decide::tenant::verify_organisation(state, command, c),
+        Command::EvaluateTrust(command) => trust::decide::evaluate(state, command, c),
+        Command::FileDispute(command) => trust::decide::file_dispute(state, command, c),
+        Command::ResolveDispute(command) => trust::decide::resolve_dispute(state, command, c),
+        Command::SetPolicy(command) => trust::decide::set_policy(state, command, c),
+        Command::ResetPolicy(command) => trust::decide::reset_policy(state, command, c),
+        Command::ExecuteTransaction(command) => execution::decide::transaction::execute(state, command, c),
+        Command::ReverseTransaction(command) => execution::decide::transaction::reverse(state, command, c),
         Command::RotateSigningKey(command) => identity::decide::ledger::rotate(state, command, c),
         Command::ProvideTokenKey(command) => identity::decide::ledger::provide_token_key(state, command, c),
         Command::IssueToken(command) => token::decide::issue(state, command, c),
@@ -81,19 +89,21 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
 /// [`RowsError`] when views cannot be read.
 pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Result<Option<Seq>, RowsError> {
     use chancery_ledger::ids::{
-        AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, IssuerId, IssuerRuleId, MissionId,
-        OrganisationId, SubscriptionId, TokenId,
+        AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, DisputeId, IssuerId, IssuerRuleId, MissionId,
+        OrganisationId, SubscriptionId, TokenId, TransactionId,
     };
 
     use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
     use crate::execution::state::{MISSIONS, audit_chain};
+    use crate::execution::transaction::TRANSACTIONS;
     use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, ORGANISATIONS, TENANTS};
     use crate::token::state::TOKENS;
+    use crate::trust::state::DISPUTES;
 
     let Some(about) = command.about() else { return Ok(None) };
     let id = about.id;
     let owned = |owner: TenantId, seq: Seq| (owner == tenant).then_some(seq);
-    let State { identity, token, execution, .. } = *state;
+    let State { identity, token, trust, execution, .. } = *state;
     Ok(match about.kind {
         ThingKind::Tenant => {
             let root = TENANTS.get(identity, tenant)?.is_some_and(|tenant| tenant.root);
@@ -118,6 +128,12 @@ pub fn version_of(state: &State<'_>, tenant: TenantId, command: &Command) -> Res
         ThingKind::Token => TOKENS.get_versioned(token, TokenId(id))?.and_then(|it| owned(it.value.tenant, it.seq)),
         ThingKind::Mission => {
             MISSIONS.get_versioned(execution, MissionId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Dispute => {
+            DISPUTES.get_versioned(trust, DisputeId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
+        }
+        ThingKind::Transaction => {
+            TRANSACTIONS.get_versioned(execution, TransactionId(id))?.and_then(|it| owned(it.value.tenant, it.seq))
         }
         ThingKind::AuditChain => {
             audit_chain(execution, AuditChainId(id))?.and_then(|it| owned(it.value.tenant, it.seq))

@@ -10,6 +10,7 @@ use chancery_ledger::body::Body;
 use chancery_ledger::body::execution::{MissionEnd, MissionTerms};
 use chancery_ledger::body::identity::{AgentPersonal, EndPersonal, MemberPersonal};
 use chancery_ledger::body::token::TokenTerms;
+use chancery_ledger::body::trust::DisputeTexts;
 use chancery_ledger::event::{Envelope, Event, ReadError};
 use chancery_ledger::ids::{Seq, Subject, TenantId};
 use chancery_ledger::link::{self, Hash};
@@ -184,6 +185,10 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         Body::MissionOpened(it) => maybe("terms", it.terms.as_mut(), typed::<MissionTerms>),
         Body::MissionCompleted(it) => maybe("end", it.end.as_mut(), typed::<MissionEnd>),
         Body::MissionRevoked(it) => maybe("end", it.end.as_mut(), typed::<MissionEnd>),
+        Body::DisputeFiled(it) => field("texts", &mut it.texts, typed::<DisputeTexts>),
+        Body::TransactionCompleted(it) => maybe("notes", it.notes.as_mut(), typed::<String>),
+        Body::TransactionFailed(it) => maybe("notes", it.notes.as_mut(), typed::<String>),
+        Body::TransactionReversed(it) => maybe("reason", it.reason.as_mut(), typed::<String>),
         Body::AuditEntryAppended(it) => field("data", &mut it.data, json),
         Body::DestinationAdded(it) => {
             let mut fields = vec![
@@ -231,6 +236,11 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::TokenUsed(_)
         | Body::TokensIntrospected(_)
         | Body::AuditChainOpened(_)
+        | Body::OrganisationVerified(_)
+        | Body::TrustEvaluated(_)
+        | Body::DisputeResolved(_)
+        | Body::PolicyChanged(_)
+        | Body::PolicyReset(_)
         | Body::AuditChainClosed(_)
         | Body::DestinationVerified(_)
         | Body::DestinationRemoved(_)

@@ -23,6 +23,7 @@ pub mod identity;
 pub mod journal;
 pub mod json;
 pub mod lane;
+pub mod money;
 pub mod origin;
 pub mod output;
 pub mod rejection;

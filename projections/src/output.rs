@@ -1,16 +1,19 @@
 //! What an accepted command gives back: what was decided, and what is shown once.
 
 use chancery_ledger::body::execution::AuditEntryAppended;
+use chancery_ledger::body::trust::TrustEvaluated;
 use chancery_ledger::ids::OrganisationId;
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
 use crate::execution::delivery::state::{Destination, Subscription};
 use crate::execution::state::{AuditChain, Mission};
+use crate::execution::transaction::Transaction;
 use crate::identity::state::{
     Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Membership, Organisation, PublicKeyRow, Tenant,
 };
 use crate::token::state::Token;
+use crate::trust::state::{Dispute, Policy, PolicyKind};
 
 /// A secret that is shown once. On a replay of the command that made it, it is gone.
 pub type ShownOnce = Option<Zeroizing<String>>;
@@ -88,6 +91,21 @@ pub enum Output {
     },
     /// An audit chain, closed.
     AuditChainClosed(AuditChain),
+    /// What was answered about an agent.
+    TrustEvaluated(TrustEvaluated),
+    /// A dispute.
+    Dispute(Dispute),
+    /// A policy.
+    Policy {
+        /// What its rules are about.
+        kind: PolicyKind,
+        /// Which of that kind.
+        key: String,
+        /// How it stands.
+        policy: Policy,
+    },
+    /// A transaction.
+    Transaction(Box<Transaction>),
     /// A key, put in place.
     SigningKey(PublicKeyRow),
     /// A destination.

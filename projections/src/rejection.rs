@@ -1,5 +1,6 @@
 //! Why a command is refused: the caller's fault, with a stable code. What the operator must mend is an error instead.
 
+use chancery_ledger::body::field::Decimal;
 use chancery_ledger::ids::Seq;
 
 /// A command was refused. The code is stable; the sentence says what to do.
@@ -154,6 +155,61 @@ pub enum Rejection {
         /// How much.
         max: u64,
     },
+    /// The other party is suspended, expired or gone.
+    #[error("the counterparty is not usable: {why}")]
+    CounterpartyNotUsable {
+        /// As of [`Self::AgentNotUsable`].
+        why: &'static str,
+    },
+    /// The agent may not do that.
+    #[error("the agent is not authorised for the action `{action}`")]
+    ActionNotAuthorised {
+        /// The action.
+        action: String,
+    },
+    /// The agent's limit is in another currency.
+    #[error("the agent's spending limit is in {limit}, so it moves nothing in {asked}")]
+    CurrencyMismatch {
+        /// The limit's.
+        limit: String,
+        /// The transaction's.
+        asked: String,
+    },
+    /// It is more than the agent may move.
+    #[error("{amount} {currency} is more than the agent's spending limit of {limit} {currency}{}", within(*.hours))]
+    SpendingLimitExceeded {
+        /// How much may be moved.
+        limit: Decimal,
+        /// How much would have been moved.
+        amount: Decimal,
+        /// In which currency.
+        currency: String,
+        /// In so many hours, and with all that was moved in them; `None` is in one transaction.
+        hours: Option<u32>,
+    },
+    /// The transaction is not one that can be taken back.
+    #[error("the transaction is {status}; only a completed one can be reversed, and only once")]
+    NotReversible {
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// The transaction has nothing to do with the agent.
+    #[error("the transaction does not involve the agent")]
+    TransactionUnrelated,
+    /// The rules make no sense.
+    #[error("the policy's `{path}` {why}")]
+    PolicyInvalid {
+        /// Where in the document.
+        path: String,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Somebody decided it otherwise.
+    #[error("it is decided already: {outcome}")]
+    AlreadyDecided {
+        /// How.
+        outcome: &'static str,
+    },
     /// The new key is the one in use.
     #[error("the key is in use already")]
     KeyInUse,
@@ -223,6 +279,19 @@ impl Rejection {
             Self::Unverified => "unverified",
             Self::CodeWrong => "code_wrong",
             Self::DestinationInUse => "destination_in_use",
+            Self::CounterpartyNotUsable { .. } => "counterparty_not_usable",
+            Self::ActionNotAuthorised { .. } => "action_not_authorised",
+            Self::CurrencyMismatch { .. } => "currency_mismatch",
+            Self::SpendingLimitExceeded { .. } => "spending_limit_exceeded",
+            Self::NotReversible { .. } => "not_reversible",
+            Self::TransactionUnrelated => "transaction_unrelated",
+            Self::PolicyInvalid { .. } => "policy_invalid",
+            Self::AlreadyDecided { .. } => "already_decided",
         }
     }
+}
+
+/// The words for a limit over time.
+fn within(hours: Option<u32>) -> String {
+    hours.map_or_else(String::new, |hours| format!(" within {hours} hours, with what it moved in them"))
 }

@@ -343,7 +343,13 @@ impl Replay {
             return Err(ReplayError::Beyond { seq: at, size });
         }
         let snapshot = |view| self.stores.get(view).snapshot();
-        Ok(Held::new(snapshot(View::Identity), snapshot(View::Token), snapshot(View::Execution), Some(at))?)
+        Ok(Held::new(
+            snapshot(View::Identity),
+            snapshot(View::Token),
+            snapshot(View::Trust),
+            snapshot(View::Execution),
+            Some(at),
+        )?)
     }
 }
 

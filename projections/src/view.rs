@@ -33,6 +33,8 @@ pub struct Reading<'a> {
     pub identity: &'a dyn Scan,
     /// What they may.
     pub token: &'a dyn Scan,
+    /// How far they are trusted.
+    pub trust: &'a dyn Scan,
     /// What they do.
     pub execution: &'a dyn Scan,
     /// Opens encrypted fields.
@@ -45,6 +47,7 @@ pub struct Reading<'a> {
 pub struct Held {
     identity: ViewSnapshot,
     token: ViewSnapshot,
+    trust: ViewSnapshot,
     execution: ViewSnapshot,
     size: TreeSize,
 }
@@ -60,8 +63,9 @@ impl Held {
     ) -> Result<Self, HoldError> {
         let identity = views.read(View::Identity, wanted, patience).await?;
         let token = views.read(View::Token, wanted, patience).await?;
+        let trust = views.read(View::Trust, wanted, patience).await?;
         let execution = views.read(View::Execution, wanted, patience).await?;
-        Ok(Self::new(identity, token, execution, as_of)?)
+        Ok(Self::new(identity, token, trust, execution, as_of)?)
     }
 
     /// Holds snapshots still where the slowest of them is, or as of an event. The caller has waited until all of them
@@ -70,15 +74,16 @@ impl Held {
     /// # Errors
     /// [`RowsError::Storage`] when a view's storage fails.
     pub fn new(
-        identity: ViewSnapshot, token: ViewSnapshot, execution: ViewSnapshot, as_of: Option<Seq>,
+        identity: ViewSnapshot, token: ViewSnapshot, trust: ViewSnapshot, execution: ViewSnapshot, as_of: Option<Seq>,
     ) -> Result<Self, RowsError> {
-        let reached = identity.cursor()?.min(token.cursor()?).min(execution.cursor()?);
+        let reached = identity.cursor()?.min(token.cursor()?).min(trust.cursor()?).min(execution.cursor()?);
         let size = as_of.map_or(reached, |seq| seq.tree_size().min(reached));
         let at = |snapshot: ViewSnapshot| match size.last() {
             Some(seq) => snapshot.at(seq),
             None => snapshot,
         };
-        Ok(Self { identity: at(identity), token: at(token), execution: at(execution), size })
+        let (identity, token) = (at(identity), at(token));
+        Ok(Self { identity, token, trust: at(trust), execution: at(execution), size })
     }
 
     /// How many events the reading reflects.
@@ -90,7 +95,8 @@ impl Held {
     /// The reading. `now` is the clock's time, or that of the event which was asked for.
     #[must_use]
     pub fn reading<'a>(&'a self, opener: Opener<'a>, now: Micros) -> Reading<'a> {
-        Reading { identity: &self.identity, token: &self.token, execution: &self.execution, opener, now }
+        let Self { identity, token, trust, execution, .. } = self;
+        Reading { identity, token, trust, execution, opener, now }
     }
 }
 
@@ -181,6 +187,12 @@ impl Paging {
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
         Self { order: Order::Descending, after: None, limit }
+    }
+
+    /// Whether the oldest come first.
+    #[must_use]
+    pub fn is_ascending(&self) -> bool {
+        self.order == Order::Ascending
     }
 
     /// Goes through a list whose ordinals are `1..=length`, and takes what `pick` gives.

@@ -8,11 +8,13 @@ mod support;
 use std::collections::BTreeMap;
 
 use chancery_ledger::body::execution::AuditLayer;
-use chancery_ledger::body::field::JsonText;
-use chancery_ledger::body::identity::{ChallengePurpose, OrganisationRole};
+use chancery_ledger::body::field::{Decimal, JsonText};
+use chancery_ledger::body::identity::{ChallengePurpose, OrganisationRole, SpendingLimit};
+use chancery_ledger::body::transaction::Counterparty;
+use chancery_ledger::body::trust::DisputeOutcome;
 use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, IssuerId, IssuerRuleId, MissionId, OrganisationId, Seq,
-    SubscriptionId, TenantId, TokenId,
+    AgentId, AuditChainId, ChallengeId, CredentialId, DisputeId, IssuerId, IssuerRuleId, MissionId, OrganisationId,
+    Seq, SubscriptionId, TenantId, TokenId, TransactionId,
 };
 use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
@@ -20,19 +22,22 @@ use chancery_ledger::verify::{Known, StoreItems, verify};
 use chancery_projections::command::{
     AddIssuerRule, AddOrganisationMember, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command,
     CompleteMission, CreateApiKey, CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent,
-    EndSubscription, IssueChallenge, IssueToken, MissionKey, MissionRef, OpenAuditChain, OpenMission, OrganisationRef,
-    RemoveIssuer, RemoveIssuerRule, ResumeAgent, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken,
-    RotateCredential, RotateSigningKey, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer,
-    UseToken,
+    EndSubscription, EvaluateTrust, ExecuteTransaction, FileDispute, IssueChallenge, IssueToken, MissionKey,
+    MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResetPolicy,
+    ResolveDispute, ResumeAgent, ReverseTransaction, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken,
+    RotateCredential, RotateSigningKey, SetPolicy, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent,
+    UpdateIssuer, UseToken,
 };
 use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
+use chancery_projections::execution::transaction::TRANSACTIONS;
 use chancery_projections::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
 };
 use chancery_projections::output::Output;
 use chancery_projections::sequencer::{Pending, Receipt, Request};
 use chancery_projections::token::state::TOKENS;
+use chancery_projections::trust::state::{DISPUTES, POLICIES};
 use chancery_projections::views::View;
 use proptest::prelude::*;
 use support::{HandClock, MemoryLog, START, World, agent, agent_with_key};
@@ -83,6 +88,12 @@ enum What {
     Rotate,
     Subscribe,
     Unsubscribe(u8),
+    Pay(u8, u8, Option<u8>),
+    Reverse(u8),
+    Evaluate(u8),
+    Dispute(u8),
+    Resolve(u8),
+    Scoring(u8),
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -123,6 +134,12 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::Rotate),
         2 => Just(What::Subscribe),
         1 => n().prop_map(What::Unsubscribe),
+        4 => (n(), n(), proptest::option::of(0..4_u8)).prop_map(|(a, b, c)| What::Pay(a, b, c)),
+        2 => n().prop_map(What::Reverse),
+        2 => n().prop_map(What::Evaluate),
+        1 => n().prop_map(What::Dispute),
+        1 => n().prop_map(What::Resolve),
+        1 => n().prop_map(What::Scoring),
     ]
 }
 
@@ -151,6 +168,8 @@ struct Made {
     tokens: Vec<TokenId>,
     chains: Vec<AuditChainId>,
     subscriptions: Vec<SubscriptionId>,
+    transactions: Vec<TransactionId>,
+    disputes: Vec<DisputeId>,
 }
 
 fn pick<T>(from: &[T], n: u8) -> Option<&T> {
@@ -167,6 +186,8 @@ impl Made {
                 let mut command = if *with_key { agent_with_key("ada") } else { agent("grace") };
                 command.organisation = organisation.map(|n| OrganisationRef::Slug(format!("org-{n}")));
                 command.profile.owner = Some("Ada Lovelace".to_owned());
+                command.actions = vec!["sweep".to_owned()];
+                command.limit = Some(SpendingLimit { amount: Decimal::whole(1), currency: "USD".to_owned() });
                 command.valid_days = organisation.is_some().then_some(1);
                 command.into()
             }
@@ -273,6 +294,44 @@ impl Made {
                 snapshot: None,
             }
             .into(),
+            What::Pay(n, to, key) => ExecuteTransaction {
+                agent: *pick(&self.agents, *n)?,
+                counterparty: match pick(&self.agents, *to).filter(|_| to % 2 == 0) {
+                    Some(other) => Counterparty::Agent(*other),
+                    None => Counterparty::External("bob".to_owned()),
+                },
+                amount: Decimal::whole(i64::from(*to % 3)),
+                currency: "USD".to_owned(),
+                action: "sweep".to_owned(),
+                notes: Some("dust".to_owned()),
+                key: key.map(|key| format!("key {key}")),
+            }
+            .into(),
+            What::Reverse(n) => ReverseTransaction { transaction: *pick(&self.transactions, *n)?, reason: None }.into(),
+            What::Evaluate(n) => {
+                EvaluateTrust { agent: *pick(&self.agents, *n)?, action: None, amount: None, currency: None }.into()
+            }
+            What::Dispute(n) => FileDispute {
+                agent: *pick(&self.agents, *n)?,
+                reason: "dust".to_owned(),
+                evidence: None,
+                transaction: None,
+            }
+            .into(),
+            What::Resolve(n) => ResolveDispute {
+                dispute: *pick(&self.disputes, *n)?,
+                outcome: if n % 2 == 0 { DisputeOutcome::Dismissed } else { DisputeOutcome::Upheld },
+            }
+            .into(),
+            What::Scoring(n) if n % 4 == 0 => {
+                ResetPolicy { kind: "scoring".to_owned(), key: "default".to_owned() }.into()
+            }
+            What::Scoring(n) => SetPolicy {
+                kind: "scoring".to_owned(),
+                key: "default".to_owned(),
+                document: JsonText(format!("{{\"suspension_penalty\":{n}}}")),
+            }
+            .into(),
             What::Use(n) => UseToken { token: *pick(&self.tokens, *n)? }.into(),
             What::Revoke(n) => RevokeToken { token: *pick(&self.tokens, *n)?, reason: None }.into(),
             What::Check(n) => CheckScope {
@@ -338,6 +397,9 @@ impl Made {
             | Output::SigningKey(_)
             | Output::Destination { .. } => {}
             Output::Subscription { subscription: it, .. } => self.subscriptions.push(it.subscription),
+            Output::TrustEvaluated(_) | Output::Policy { .. } => {}
+            Output::Dispute(it) => self.disputes.push(it.dispute),
+            Output::Transaction(it) => self.transactions.push(it.transaction),
         }
     }
 }
@@ -475,7 +537,19 @@ impl History {
             Output::Subscription { subscription: it, .. } => {
                 assert_eq!(SUBSCRIPTIONS.get(&at(View::Execution), it.subscription).unwrap().as_ref(), Some(&**it));
             }
-            Output::Done | Output::ChallengeAnswered(_) | Output::ScopeCheck { .. } => {}
+            Output::Done | Output::ChallengeAnswered(_) | Output::ScopeCheck { .. } | Output::TrustEvaluated(_) => {}
+            Output::Dispute(it) => {
+                assert_eq!(DISPUTES.get(&at(View::Trust), it.dispute).unwrap().as_ref(), Some(it));
+            }
+            Output::Transaction(it) => {
+                let rows = at(View::Execution);
+                assert_eq!(TRANSACTIONS.get(&rows, it.transaction).unwrap().as_ref(), Some(&**it));
+            }
+            Output::Policy { kind, key, policy } => {
+                let root = self.world().root;
+                let row = POLICIES.get(&at(View::Trust), (root, kind.name(), key.as_str())).unwrap();
+                assert_eq!(row.as_ref(), Some(policy));
+            }
         }
     }
 

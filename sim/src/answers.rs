@@ -9,6 +9,7 @@ use chancery_projections::command::{Command, Via};
 use chancery_projections::context::Random;
 use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
+use chancery_projections::execution::transaction::TRANSACTIONS;
 use chancery_projections::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
 };
@@ -17,6 +18,7 @@ use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Receipt, Rehearsed, Request, rehearse};
 use chancery_projections::token::state::TOKENS;
+use chancery_projections::trust::state::DISPUTES;
 use chancery_projections::views::View;
 
 use crate::history::{AllAsOf, History};
@@ -96,7 +98,11 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
     let (identity, token, execution) =
         (views.view(View::Identity), views.view(View::Token), views.view(View::Execution));
     let is_so = match output {
-        Output::Done | Output::ChallengeAnswered(_) | Output::ScopeCheck { .. } => true,
+        Output::Done
+        | Output::ChallengeAnswered(_)
+        | Output::ScopeCheck { .. }
+        | Output::TrustEvaluated(_)
+        | Output::Policy { .. } => true,
         Output::Tenant { tenant, .. } => TENANTS.get(identity, tenant.tenant).map_err(wrong)?.as_ref() == Some(tenant),
         Output::Organisation(it) => ORGANISATIONS.get(identity, it.organisation).map_err(wrong)?.as_ref() == Some(it),
         Output::Registered(it) => {
@@ -124,6 +130,8 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         Output::AuditChain(it) | Output::AuditChainClosed(it) => {
             audit_chain(execution, it.chain).map_err(wrong)?.map(|found| found.value).as_ref() == Some(it)
         }
+        Output::Dispute(it) => DISPUTES.get(views.view(View::Trust), it.dispute).map_err(wrong)?.as_ref() == Some(it),
+        Output::Transaction(it) => TRANSACTIONS.get(execution, it.transaction).map_err(wrong)?.as_ref() == Some(&**it),
         Output::AuditEntry { entry: it } => {
             ENTRIES.get(execution, (it.chain, it.sequence)).map_err(wrong)?.as_ref() == Some(it)
         }
@@ -162,6 +170,10 @@ pub const fn name(output: &Output) -> &'static str {
         Output::AuditChain(_) => "an audit chain",
         Output::AuditEntry { .. } => "an audit entry",
         Output::AuditChainClosed(_) => "a closed audit chain",
+        Output::TrustEvaluated(_) => "an evaluation",
+        Output::Dispute(_) => "a dispute",
+        Output::Policy { .. } => "a policy",
+        Output::Transaction(_) => "a transaction",
         Output::SigningKey(_) => "a signing key",
         Output::Destination { .. } => "a destination",
         Output::Subscription { .. } => "a subscription",

@@ -11,9 +11,11 @@ use chancery_ledger::body::identity::{
     ChallengePurpose, Disclosure, EndCause, Environment, OrganisationRole, SpendingLimit, Visibility,
 };
 use chancery_ledger::body::token::Bound;
+use chancery_ledger::body::transaction::Counterparty;
+use chancery_ledger::body::trust::DisputeOutcome;
 use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, IssuerId, IssuerRuleId, MissionId, OrganisationId,
-    Seq, SubscriptionId, TenantId, ThingId, TokenId,
+    AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, DisputeId, IssuerId, IssuerRuleId, MissionId,
+    OrganisationId, Seq, SubscriptionId, TenantId, ThingId, TokenId, TransactionId,
 };
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
@@ -21,12 +23,13 @@ use chancery_projections::command::{
     AddDestination, AddIssuerRule, AddOrganisationMember, AgentProfile, AnswerChallenge, AppendAuditEntry, Attempt,
     ChangeSubscription, CheckScope, ClaimHandle, CloseAuditChain, Command, CompleteMission, CreateApiKey,
     CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteOrganisation, DeleteTenant,
-    EndSubscription, GrantScopes, HandleClaim, IssueChallenge, IssueToken, KeyChoice, MissionKey, MissionRef,
-    NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef, RecordDeliveries, Redeliver, RegisterAgent,
-    ReleaseHandle, RemoveDestination, RemoveIssuer, RemoveIssuerRule, ResumeAgent, ResumeTenant, RevokeApiKey,
-    RevokeCredential, RevokeMission, RevokeToken, RotateCredential, RotateDestinationSecret, RotateSigningKey,
-    SetAgentReach, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer, UpdateOrganisation,
-    UpdateTenant, UseToken, VerifyDestination, Via,
+    EndSubscription, EvaluateTrust, ExecuteTransaction, FileDispute, GrantScopes, HandleClaim, IssueChallenge,
+    IssueToken, KeyChoice, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef,
+    RecordDeliveries, Redeliver, RegisterAgent, ReleaseHandle, RemoveDestination, RemoveIssuer, RemoveIssuerRule,
+    ResetPolicy, ResolveDispute, ResumeAgent, ResumeTenant, ReverseTransaction, RevokeApiKey, RevokeCredential,
+    RevokeMission, RevokeToken, RotateCredential, RotateDestinationSecret, RotateSigningKey, SetAgentReach, SetPolicy,
+    Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer, UpdateOrganisation, UpdateTenant,
+    UseToken, VerifyDestination, Via,
 };
 use chancery_projections::context::Caller;
 use chancery_projections::identity::state::AgentStatus;
@@ -60,6 +63,8 @@ pub struct Cast {
     chains: Vec<(TenantId, AuditChainId)>,
     destinations: Vec<(TenantId, DestinationId)>,
     subscriptions: Vec<(TenantId, SubscriptionId)>,
+    transactions: Vec<(TenantId, TransactionId)>,
+    disputes: Vec<(TenantId, DisputeId)>,
     /// The name that was asked for last.
     last_slug: String,
     /// What was sent under a key, and may be sent again.
@@ -110,6 +115,8 @@ impl Cast {
             chains: Vec::new(),
             destinations: Vec::new(),
             subscriptions: Vec::new(),
+            transactions: Vec::new(),
+            disputes: Vec::new(),
             last_slug: String::new(),
             sent: Vec::new(),
         }
@@ -139,6 +146,8 @@ impl Cast {
             Output::AuditChain(it) => self.chains.push((tenant, it.chain)),
             Output::Destination { destination: it, .. } => self.destinations.push((tenant, it.destination)),
             Output::Subscription { subscription: it, .. } => self.subscriptions.push((tenant, it.subscription)),
+            Output::Transaction(it) => self.transactions.push((tenant, it.transaction)),
+            Output::Dispute(it) => self.disputes.push((tenant, it.dispute)),
             Output::Done
             | Output::Tenant { .. }
             | Output::Agent(_)
@@ -148,6 +157,8 @@ impl Cast {
             | Output::ScopeCheck { .. }
             | Output::AuditEntry { .. }
             | Output::AuditChainClosed(_)
+            | Output::TrustEvaluated(_)
+            | Output::Policy { .. }
             | Output::SigningKey(_) => {}
         }
     }
@@ -384,6 +395,61 @@ impl Cast {
         }
     }
 
+    /// Transactions, and what is thought of those who make them.
+    fn trusted(&mut self, tenant: TenantId) -> Command {
+        let agent = id!(self, agents, tenant);
+        let amount = Decimal { mantissa: self.dice.below(150) as i128, scale: 1 };
+        match self.dice.below(20) {
+            0..9 => {
+                let other = Counterparty::Agent(id!(self, agents, tenant));
+                ExecuteTransaction {
+                    agent,
+                    counterparty: if self.dice.chance(300) { other } else { Counterparty::External(self.text("bob")) },
+                    amount,
+                    currency: "USD".to_owned(),
+                    action: self.dice.pick(&["sweep", "pay"]).copied().unwrap_or_default().to_owned(),
+                    notes: self.maybe("dust"),
+                    key: self.dice.chance(300).then(|| format!("key {}", self.dice.below(6))),
+                }
+                .into()
+            }
+            9..12 => {
+                let transaction = id!(self, transactions, tenant);
+                ReverseTransaction { transaction, reason: self.maybe("why") }.into()
+            }
+            12..15 => {
+                let amount = self.dice.chance(500).then_some(amount);
+                EvaluateTrust { agent, action: self.maybe("sweep"), amount, currency: None }.into()
+            }
+            15..17 => {
+                let transaction = self.dice.chance(500).then(|| id!(self, transactions, tenant));
+                FileDispute { agent, reason: self.text("dust"), evidence: self.maybe("photo"), transaction }.into()
+            }
+            17 => {
+                let outcome = if self.dice.chance(500) { DisputeOutcome::Dismissed } else { DisputeOutcome::Upheld };
+                ResolveDispute { dispute: id!(self, disputes, tenant), outcome }.into()
+            }
+            18 => {
+                let (kind, document) = match self.dice.below(3) {
+                    0 => ("scoring", format!("{{\"suspension_penalty\":{}}}", self.dice.below(1200))),
+                    1 => ("scoring", "{\"weights\":{}}".to_owned()),
+                    _ => (
+                        "spending",
+                        format!(
+                            "{{\"windows\":[{{\"hours\":{},\"amount\":\"20\",\"currency\":\"USD\"}}]}}",
+                            self.dice.below(4)
+                        ),
+                    ),
+                };
+                SetPolicy { kind: kind.to_owned(), key: "default".to_owned(), document: JsonText(document) }.into()
+            }
+            _ => {
+                let kind = if self.dice.chance(500) { "scoring" } else { "spending" };
+                ResetPolicy { kind: kind.to_owned(), key: "default".to_owned() }.into()
+            }
+        }
+    }
+
     fn reach(&mut self, tenant: TenantId) -> Command {
         let agent = id!(self, agents, tenant);
         let handle = HandleClaim {
@@ -503,7 +569,7 @@ impl Cast {
 
     #[allow(clippy::too_many_lines, reason = "one arm for each command; apart they would be harder to compare")]
     fn command(&mut self, tenant: TenantId, now: Micros, new_key: impl FnOnce(&mut Dice) -> PublicKey) -> Command {
-        match self.dice.below(104) {
+        match self.dice.below(122) {
             0..12 => self.register(tenant, now).into(),
             12..17 if self.dice.chance(250) => self.reach(tenant),
             12..17 => {
@@ -644,7 +710,8 @@ impl Cast {
             }
             96 => self.delivery(tenant),
             97 => self.noted(tenant, now),
-            100.. => self.foreign(tenant, now),
+            100..104 => self.foreign(tenant, now),
+            104.. => self.trusted(tenant),
             _ => RotateSigningKey::seal(new_key(&mut self.dice).as_bytes()).into(),
         }
     }

@@ -394,6 +394,7 @@ KINDS = """
 103 | TenantResumed | tenant id
 104 | TenantDeleted | tenant id, reason str?
 110 | OrganisationCreated | organisation id, slug str, name str, tier str?, limits {str: u64}, default bool
+114 | OrganisationVerified | organisation id, verified bool
 120 | MemberInvited | member id, email_hash h32, personal enc, role enum(owner, admin, standard, readonly), expires t?
 121 | MemberJoined | member id
 130 | AgentRegistered | agent id, organisation id, owner principal, via str, name str, handles [namespace str, value str], kind str?, semver str?, capabilities [str], environment enum(production, staging, development), owner_hash h32?, actions [str], limit (amount decimal, currency str)?, accountability, valid_until t?, visibility enum(owner, tenant, everyone), disclosure enum(none, verifiable, listed), personal enc
@@ -419,12 +420,20 @@ KINDS = """
 203 | TokenRevoked | token id, agent id?, cause enum(requested, ancestor, agent, mission), first id, reason enc?
 204 | ScopeChecked | token id, agent id?, mission id?, tool str, passed bool, violations [str], params enc?, params_hash h32
 205 | TokensIntrospected | items [token id?, caller principal, active bool]
+300 | TrustEvaluated | agent id, action str?, amount decimal?, currency str?, allowed bool, reason str, score u16, policy u32
+301 | DisputeFiled | dispute id, agent id, transaction id?, reporter principal, texts enc
+302 | DisputeResolved | dispute id, agent id, outcome enum(upheld, dismissed)
+310 | PolicyChanged | kind str, key str, policy id, version u32, document json
+311 | PolicyReset | kind str, key str, policy id
 400 | MissionOpened | mission id, agent id?, implicit bool, key (namespace str, text str)?, terms enc?, services [str], limits {str: u64}, expires t?
 401 | MissionCompleted | mission id, agent id?, end enc?
 402 | MissionRevoked | mission id, agent id?, cause id?, end enc?
 410 | AuditChainOpened | chain id, mission id, agent_text str, mission_text str, opened t
 411 | AuditEntryAppended | entry id, chain id, mission id, sequence u64, layer enum(IDENTITY, EXECUTION, COMPLIANCE, GOVERNANCE), event str, agent_text str, mission_text str, token_text str?, at t, data enc, prev h32, entry_hash h32
 412 | AuditChainClosed | chain id, entries u64, head h32
+460 | TransactionCompleted | transaction id, agent id, agent_name str, counterparty enum(agent id, external str), amount decimal, currency str, action str, notes enc?, key str?
+461 | TransactionFailed | transaction id, agent id, agent_name str, counterparty enum(agent id, external str), amount decimal, currency str, action str, notes enc?, key str?, failure str
+462 | TransactionReversed | transaction id, reversal id, agent id, counterparty id?, reason enc?
 500 | DestinationAdded | destination id, channel enum(webhook, email, sms), address_hash h32, address enc, secret enc, code enc?, verified bool
 501, 503 | DestinationVerified, DestinationRemoved | destination id
 502 | DestinationSecretRotated | destination id, secret enc
@@ -482,12 +491,13 @@ def one_bit(r: Reader) -> bool:
     return value == 1
 
 
-def chosen(names: list[str]) -> Decoder:
-    def decode(r: Reader) -> str:
+def chosen(names: list[str], held: list[Decoder | None]) -> Decoder:
+    def decode(r: Reader) -> object:
         index = varint(r, 4)
         if index >= len(names):
             raise Malformed("an enumeration has no such value")
-        return names[index]
+        inner = held[index]
+        return names[index] if inner is None else {names[index]: inner(r)}
 
     return decode
 
@@ -576,7 +586,8 @@ class Shapes:
         if text.endswith("?"):
             return optional(self.type(text[:-1]))
         if text.startswith("enum("):
-            return chosen(comma_parts(text[5:-1]))
+            parts = [part.partition(" ") for part in comma_parts(text[5:-1])]
+            return chosen([name for name, _, _ in parts], [self.type(held) if held else None for _, _, held in parts])
         if text.startswith("{"):
             key, value = text[1:-1].split(": ")
             return mapped(self.type(key), self.type(value))

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::admin::alone;
 use super::call::Call;
-use super::export::Pieces;
 use super::operation::{Access, Content, Operation};
+use crate::export::Pieces;
 use crate::problem::Problem;
 use crate::response::{self, Response};
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use chancery_ledger::body::field::Decimal;
 use chancery_ledger::event::{ReadError, peek};
 use chancery_ledger::ids::{Seq, Subject, TenantId, ThingKind, parse_any};
 use chancery_ledger::store::{StoreError, last_at_or_before};
@@ -175,6 +176,7 @@ impl Form {
             Self::Time => text.parse::<Micros>().is_ok(),
             Self::Moment => is_plain(text) && text.parse::<u64>().is_ok() || text.parse::<Micros>().is_ok(),
             Self::Flag => matches!(text, "true" | "false"),
+            Self::Amount => text.parse::<Decimal>().is_ok(),
             Self::Text { max } => (1..=*max).contains(&text.chars().count()),
             // The application reads header fields itself.
             Self::Tag => true,
@@ -191,6 +193,7 @@ impl Form {
             Self::Time => "must be a time in RFC 3339, for example `2026-01-31T12:00:00Z`".to_owned(),
             Self::Moment => "must be the sequence number of an event, or a time in RFC 3339".to_owned(),
             Self::Flag => "must be `true` or `false`".to_owned(),
+            Self::Amount => "must be a decimal number of at most 28 digits, for example `12.5`".to_owned(),
             Self::Text { max } => format!("must have 1 to {max} characters"),
             Self::Tag => "must be a quoted entity tag".to_owned(),
         }

@@ -1,24 +1,20 @@
 //! `GET /v1/ledger/export`: the whole log as one file, while the daemon runs.
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write as _;
 
-use bytes::Bytes;
 use chancery_ledger::export::{Bodies, ExportError, export_log};
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
 use hyper::header::{self, HeaderValue};
-use tokio::sync::mpsc;
 
 use super::admin::alone;
 use super::call::Call;
 use super::operation::{Access, Content, Form, Operation, query};
+use crate::export::Pieces;
 use crate::problem::Problem;
 use crate::response::{self, Response};
 
 const MEDIA_TYPE: &str = "application/octet-stream";
-/// One piece of the file, in bytes, and how many wait for a slow client.
-const PIECE_BYTES: usize = 64 * 1024;
-const PIECES_WAITING: usize = 4;
 
 /// `GET /v1/ledger/export`.
 pub const EXPORT: Operation = Operation {
@@ -56,26 +52,4 @@ async fn export(call: Call) -> Result<Response, Problem> {
     let name = HeaderValue::from_static("attachment; filename=\"ledger.export\"");
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(response)
-}
-
-/// Writing that waits for the client.
-pub(super) struct Pieces(mpsc::Sender<Bytes>);
-
-impl Pieces {
-    /// Where to write, and what the client reads.
-    pub(super) fn channel() -> (BufWriter<Self>, mpsc::Receiver<Bytes>) {
-        let (pieces, body) = mpsc::channel(PIECES_WAITING);
-        (BufWriter::with_capacity(PIECE_BYTES, Self(pieces)), body)
-    }
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.blocking_send(Bytes::copy_from_slice(bytes)).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

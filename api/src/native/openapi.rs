@@ -174,6 +174,7 @@ fn form(form: Form) -> Value {
             ],
         }),
         Form::Flag => json!({ "type": "boolean" }),
+        Form::Amount => json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,14})(\\.[0-9]{1,9})?$" }),
         Form::Text { max } => json!({ "type": "string", "minLength": 1, "maxLength": max }),
         Form::Tag => json!({ "type": "string", "pattern": "^\"[0-9]{1,18}\"$" }),
     }

@@ -91,6 +91,8 @@ pub enum Form {
     Moment,
     /// `true` or `false`.
     Flag,
+    /// A decimal number.
+    Amount,
     /// A text of up to so many characters.
     Text {
         /// Most characters.

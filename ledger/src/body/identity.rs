@@ -124,6 +124,15 @@ pub enum OrganisationRole {
     Admin,
 }
 
+/// An organisation was vouched for by the ledger's operator, or is no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationVerified {
+    /// The organisation.
+    pub organisation: OrganisationId,
+    /// Whether it is vouched for from now on.
+    pub verified: bool,
+}
+
 /// A person was asked to join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberInvited {
@@ -659,6 +668,7 @@ concerns! {
     OrganisationUpdated: organisation;
     OrganisationDeleted: organisation;
     OrganisationMemberAdded: membership, organisation, agent;
+    OrganisationVerified: organisation;
     MemberInvited: member;
     MemberJoined: member;
     AgentUpdated: agent;

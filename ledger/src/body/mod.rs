@@ -11,6 +11,8 @@ pub mod identity;
 pub mod issuer;
 pub mod ledger;
 pub mod token;
+pub mod transaction;
+pub mod trust;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -213,6 +215,7 @@ kinds! {
     111 version 1 identity::OrganisationUpdated,
     112 version 1 identity::OrganisationDeleted,
     113 version 1 identity::OrganisationMemberAdded,
+    114 version 1 identity::OrganisationVerified,
     120 version 1 identity::MemberInvited,
     121 version 1 identity::MemberJoined,
     130 version 1 identity::AgentRegistered,
@@ -245,12 +248,20 @@ kinds! {
     203 version 1 token::TokenRevoked,
     204 version 1 token::ScopeChecked,
     205 version 1 token::TokensIntrospected,
+    300 version 1 trust::TrustEvaluated,
+    301 version 1 trust::DisputeFiled,
+    302 version 1 trust::DisputeResolved,
+    310 version 1 trust::PolicyChanged,
+    311 version 1 trust::PolicyReset,
     400 version 1 execution::MissionOpened,
     401 version 1 execution::MissionCompleted,
     402 version 1 execution::MissionRevoked,
     410 version 1 execution::AuditChainOpened,
     411 version 1 execution::AuditEntryAppended,
     412 version 1 execution::AuditChainClosed,
+    460 version 1 transaction::TransactionCompleted,
+    461 version 1 transaction::TransactionFailed,
+    462 version 1 transaction::TransactionReversed,
     500 version 1 delivery::DestinationAdded,
     501 version 1 delivery::DestinationVerified,
     502 version 1 delivery::DestinationSecretRotated,

@@ -9,6 +9,7 @@ mod delivery;
 mod execution;
 mod issuer;
 mod token;
+mod trust;
 
 use chancery_ledger::ids::{Subject, ThingId};
 use serde::{Deserialize as _, Serialize};
@@ -19,6 +20,7 @@ pub use delivery::*;
 pub use execution::*;
 pub use issuer::*;
 pub use token::*;
+pub use trust::*;
 
 use crate::identity::state::AgentStatus;
 use crate::scope::Scope;
@@ -224,6 +226,22 @@ commands! {
     Redeliver needs DeliveryWrite about |c| Some(c.subscription.subject());
     /// (82) What came of telling events, noted by the daemon itself.
     RecordDeliveries needs Internal about |_| None;
+    /// (2) Vouch for an organisation, or no longer. For principals of the root tenant that entered its tenant.
+    VerifyOrganisation needs TenantsManage about |c| Some(c.organisation.subject());
+    /// (40) Ask whether an agent is trusted with something; its tenant's question scores it anew.
+    EvaluateTrust needs TrustEvaluate about |_| None;
+    /// (41) Complain of an agent, which counts at once.
+    FileDispute needs TrustReport about |_| None;
+    /// (41) Decide a dispute that the tenant filed: dismissed, it counts no more.
+    ResolveDispute needs TrustResolve about |c| Some(c.dispute.subject());
+    /// (44) Set rules of the tenant's.
+    SetPolicy needs PoliciesWrite about |_| None;
+    /// (44) Return to the rules that nobody set.
+    ResetPolicy needs PoliciesWrite about |_| None;
+    /// (70) Do something with another party, if the agent may.
+    ExecuteTransaction needs TransactionsExecute about |_| None;
+    /// (71) Take a transaction back, for good.
+    ReverseTransaction needs TransactionsReverse about |c| Some(c.transaction.subject());
     /// (92) Seal what follows, or sign later tokens, with another key.
     RotateSigningKey needs LedgerAdminister about |_| None;
     /// (92) See that there is a key to sign tokens with.

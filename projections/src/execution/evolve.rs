@@ -2,6 +2,7 @@
 
 use chancery_ledger::body::Body;
 use chancery_ledger::body::execution::MissionOpened;
+use chancery_ledger::body::transaction::TransactionReversed;
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::MissionId;
 use chancery_ledger::shred::Encrypted;
@@ -12,7 +13,12 @@ use super::state::{
     CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ChainRow, ENTRIES, MISSION_KEYS, MISSION_LIST, MISSIONS,
     MISSIONS_IN_STATE, Mission, MissionState, set_tail,
 };
+use super::transaction::{
+    REVERSALS, Reversal, SPENT, Spent, TRANSACTION_KEYS, TRANSACTION_LIST, TRANSACTIONS, TRANSACTIONS_BY_ACTION,
+    TRANSACTIONS_BY_AGENT, TRANSACTIONS_IN_STATUS, Transaction, TransactionStatus,
+};
 use crate::lane;
+use crate::money::Sum;
 use crate::rows::{RowsError, RowsMut};
 
 /// Brings the execution view forward by one event.
@@ -51,6 +57,53 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::SubscriptionEnded(it) => delivery::ended(rows, event, it.subscription),
         Body::DeliveriesRecorded(it) => delivery::recorded(rows, event, it),
         Body::TenantDeleted(it) => delivery::tenant_deleted(rows, it.tenant),
+        Body::TransactionCompleted(it) => {
+            let transaction = Transaction {
+                transaction: it.transaction,
+                tenant: event.tenant,
+                ordinal: 0,
+                agent: it.agent,
+                agent_name: it.agent_name.clone(),
+                counterparty: it.counterparty.clone(),
+                amount: it.amount,
+                currency: it.currency.clone(),
+                action: it.action.clone(),
+                notes: it.notes.clone(),
+                key: it.key.clone(),
+                status: TransactionStatus::Completed,
+                failure: None,
+                at: event.time,
+                reversal: None,
+            };
+            if let Some(key) = &it.key {
+                TRANSACTION_KEYS.put(rows, (it.agent, key.as_str()), &it.transaction)?;
+            }
+            if it.amount.is_positive() {
+                spent(rows, &transaction)?;
+            }
+            add_transaction(rows, transaction)
+        }
+        Body::TransactionFailed(it) => add_transaction(
+            rows,
+            Transaction {
+                transaction: it.transaction,
+                tenant: event.tenant,
+                ordinal: 0,
+                agent: it.agent,
+                agent_name: it.agent_name.clone(),
+                counterparty: it.counterparty.clone(),
+                amount: it.amount,
+                currency: it.currency.clone(),
+                action: it.action.clone(),
+                notes: it.notes.clone(),
+                key: it.key.clone(),
+                status: TransactionStatus::Failed,
+                failure: Some(it.failure.clone()),
+                at: event.time,
+                reversal: None,
+            },
+        ),
+        Body::TransactionReversed(it) => transaction_reversed(rows, event, it),
         // Other domains' events.
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
@@ -95,7 +148,13 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
         | Body::ScopeChecked(_)
-        | Body::TokensIntrospected(_) => Ok(()),
+        | Body::TokensIntrospected(_)
+        | Body::OrganisationVerified(_)
+        | Body::TrustEvaluated(_)
+        | Body::DisputeFiled(_)
+        | Body::DisputeResolved(_)
+        | Body::PolicyChanged(_)
+        | Body::PolicyReset(_) => Ok(()),
     }
 }
 
@@ -137,4 +196,39 @@ fn end(
     let length = MISSION_LIST.len(&*rows, list)?;
     MISSIONS_IN_STATE.leave(rows, (list.0, list.1, before.code()), length, mission.ordinal)?;
     MISSIONS_IN_STATE.enter(rows, (list.0, list.1, state.code()), length, mission.ordinal, Micros::MAX)
+}
+
+fn add_transaction(rows: &mut dyn RowsMut, mut transaction: Transaction) -> Result<(), RowsError> {
+    let Transaction { transaction: id, tenant, agent, status, .. } = transaction;
+    transaction.ordinal = TRANSACTION_LIST.append(rows, tenant, &id)?;
+    TRANSACTIONS_BY_AGENT.append(rows, agent, &id)?;
+    TRANSACTIONS_BY_ACTION.append(rows, (tenant, transaction.action.as_str()), &id)?;
+    let (length, ordinal) = (transaction.ordinal, transaction.ordinal);
+    TRANSACTIONS_IN_STATUS.enter(rows, (tenant, status.code()), length, ordinal, Micros::MAX)?;
+    TRANSACTIONS.put(rows, id, &transaction)
+}
+
+/// Adds to what an agent has moved.
+fn spent(rows: &mut dyn RowsMut, it: &Transaction) -> Result<(), RowsError> {
+    let list = (it.agent, it.currency.as_str());
+    let length = SPENT.len(&*rows, list)?;
+    let before = match length {
+        0 => Sum::default(),
+        last => SPENT.get(&*rows, list, last)?.ok_or(RowsError::Missing("a list's member"))?.total,
+    };
+    SPENT.append(rows, list, &Spent { at: it.at, total: before + Sum::from(it.amount) })?;
+    Ok(())
+}
+
+fn transaction_reversed(rows: &mut dyn RowsMut, event: &Event, it: &TransactionReversed) -> Result<(), RowsError> {
+    let mut before = TransactionStatus::Completed;
+    let reversed = TRANSACTIONS.update(rows, it.transaction, "a transaction", |transaction| {
+        before = std::mem::replace(&mut transaction.status, TransactionStatus::Reversed);
+        transaction.reversal = Some(Reversal { reversal: it.reversal, at: event.time, reason: it.reason.clone() });
+    })?;
+    REVERSALS.put(rows, it.reversal, &it.transaction)?;
+    let (tenant, ordinal) = (reversed.tenant, reversed.ordinal);
+    let length = TRANSACTION_LIST.len(&*rows, tenant)?;
+    TRANSACTIONS_IN_STATUS.leave(rows, (tenant, before.code()), length, ordinal)?;
+    TRANSACTIONS_IN_STATUS.enter(rows, (tenant, reversed.status.code()), length, ordinal, Micros::MAX)
 }

@@ -4,4 +4,5 @@ pub mod decide;
 pub mod delivery;
 pub mod evolve;
 pub mod state;
+pub mod transaction;
 pub mod view;

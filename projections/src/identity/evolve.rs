@@ -86,6 +86,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 tier: created.tier.clone(),
                 limits: created.limits.clone(),
                 default: created.default,
+                verified: false,
                 standing: Standing::Active,
                 ordinal,
                 created: at,
@@ -125,6 +126,10 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             };
             MEMBERSHIPS.put(rows, (added.organisation, added.agent), &membership)?;
             MEMBERSHIP_LIST.append(rows, added.organisation, &added.agent)?;
+            Ok(())
+        }
+        Body::OrganisationVerified(it) => {
+            ORGANISATIONS.update(rows, it.organisation, "an organisation", |row| row.verified = it.verified)?;
             Ok(())
         }
         Body::MemberInvited(invited) => {
@@ -287,6 +292,14 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::AuditChainOpened(_)
         | Body::AuditEntryAppended(_)
         | Body::AuditChainClosed(_)
+        | Body::TrustEvaluated(_)
+        | Body::DisputeFiled(_)
+        | Body::DisputeResolved(_)
+        | Body::PolicyChanged(_)
+        | Body::PolicyReset(_)
+        | Body::TransactionCompleted(_)
+        | Body::TransactionFailed(_)
+        | Body::TransactionReversed(_)
         | Body::DestinationAdded(_)
         | Body::DestinationVerified(_)
         | Body::DestinationSecretRotated(_)

@@ -203,6 +203,8 @@ pub struct Organisation {
     pub limits: BTreeMap<String, u64>,
     /// Whether agents that name none belong to it.
     pub default: bool,
+    /// Whether the ledger's operator vouches for it.
+    pub verified: bool,
     /// Where it stands.
     pub standing: Standing,
     /// Its place in the tenant's list.

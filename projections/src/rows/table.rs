@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use chancery_ledger::codec;
 use chancery_ledger::ids::{
-    AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, DestinationId, ExecutionId,
-    IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MembershipId, MissionId, OrganisationId, Seq, SessionId,
-    Subject, SubscriptionId, TenantId, ThingId, TokenId,
+    AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, DestinationId, DisputeId,
+    ExecutionId, IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MembershipId, MissionId, OrganisationId, Seq,
+    SessionId, Subject, SubscriptionId, TenantId, ThingId, TokenId, TransactionId,
 };
 use chancery_ledger::link::Hash;
 use serde::Serialize;
@@ -41,6 +41,7 @@ id_keys!(
     ChallengeId,
     ClientId,
     CredentialId,
+    DisputeId,
     DestinationId,
     ExecutionId,
     IssuerId,
@@ -54,7 +55,8 @@ id_keys!(
     SessionId,
     SubscriptionId,
     TenantId,
-    TokenId
+    TokenId,
+    TransactionId
 );
 
 impl Key for u64 {

@@ -9,6 +9,7 @@ use crate::command::Command;
 use crate::decision::State;
 use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use crate::execution::state::{AuditChain, MISSIONS, audit_chain};
+use crate::execution::transaction::TRANSACTIONS;
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
@@ -16,6 +17,7 @@ use crate::identity::state::{
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
 use crate::rows::{Rows, RowsError};
 use crate::token::state::TOKENS;
+use crate::trust::state::{DISPUTES, POLICIES, PolicyKind};
 
 /// The first event of a kind, with its facts; the decider of the command always makes one.
 macro_rules! fact {
@@ -124,6 +126,26 @@ pub(super) fn output(
             let (_, added) = fact!(events, SigningKeyAdded)?;
             Output::SigningKey(row!(KEYS, identity, added.key)?)
         }
+        Command::VerifyOrganisation(it) => Output::Organisation(row!(ORGANISATIONS, identity, it.organisation)?),
+        Command::EvaluateTrust(_) => {
+            let (_, evaluated) = fact!(events, TrustEvaluated)?;
+            Output::TrustEvaluated(evaluated.clone())
+        }
+        Command::FileDispute(_) => {
+            let (_, filed) = fact!(events, DisputeFiled)?;
+            Output::Dispute(row!(DISPUTES, state.trust, filed.dispute)?)
+        }
+        Command::ResolveDispute(it) => Output::Dispute(row!(DISPUTES, state.trust, it.dispute)?),
+        Command::SetPolicy(_) | Command::ResetPolicy(_) => policy(state, events)?,
+        Command::ExecuteTransaction(_) => {
+            let (_, completed) = fact!(events, TransactionCompleted)?;
+            Output::Transaction(Box::new(row!(TRANSACTIONS, execution, completed.transaction)?))
+        }
+        Command::ReverseTransaction(it) => {
+            let (_, reversed) = fact!(events, TransactionReversed)?;
+            debug_assert!(it.transaction == reversed.transaction || it.transaction == reversed.reversal);
+            Output::Transaction(Box::new(row!(TRANSACTIONS, execution, reversed.transaction)?))
+        }
         Command::IssueToken(_) => {
             let (_, issued) = fact!(events, TokenIssued)?;
             Output::Token(Box::new(row!(TOKENS, token, issued.token)?))
@@ -188,6 +210,18 @@ fn destination(execution: &dyn Rows, id: DestinationId, secret: ShownOnce) -> Re
 
 fn subscription(execution: &dyn Rows, id: SubscriptionId, secret: ShownOnce) -> Result<Output, RowsError> {
     Ok(Output::Subscription { subscription: Box::new(row!(SUBSCRIPTIONS, execution, id)?), secret })
+}
+
+/// The policy that the first event is about, in the spelling of its key there.
+fn policy(state: &State<'_>, events: &[Event]) -> Result<Output, RowsError> {
+    let (tenant, kind, key) = match events.first().map(|event| (event.tenant, &event.body)) {
+        Some((tenant, Body::PolicyChanged(it))) => (tenant, &it.kind, &it.key),
+        Some((tenant, Body::PolicyReset(it))) => (tenant, &it.kind, &it.key),
+        _ => return Err(RowsError::Missing("the event of a policy")),
+    };
+    let policy = row!(POLICIES, state.trust, (tenant, kind.as_str(), key.as_str()))?;
+    let kind = PolicyKind::parse(kind).ok_or(RowsError::Missing("the kind of a policy"))?;
+    Ok(Output::Policy { kind, key: key.clone(), policy })
 }
 
 fn chain(execution: &dyn Rows, id: AuditChainId) -> Result<AuditChain, RowsError> {

@@ -1,17 +1,73 @@
-//! State and event to state. The kinds of this version move no score and raise no incident, so no row is written;
-//! the match is closed, so that a kind which does cannot be forgotten.
+//! State and event to state, one arm per event. No rules that could refuse: replay must never be able to refuse the past.
+//!
+//! An agent is scored anew by every event that counts for or against it, and whenever its tenant asks. Its age and
+//! whether its organisation is vouched for count from then on, not before: a score has a moment, and an event that gave it.
 
 use chancery_ledger::body::Body;
+use chancery_ledger::body::trust::{DisputeFiled, DisputeOutcome, DisputeResolved, PolicyChanged, PolicyReset};
 use chancery_ledger::event::Event;
+use chancery_ledger::ids::AgentId;
+use chancery_ledger::time::Micros;
 
-use crate::rows::{RowsError, RowsMut};
+use super::scoring::{Basis, Components, Counts, days_between};
+use super::state::{
+    Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, InForce, POINTS, POLICIES, POLICY_VERSIONS, Point,
+    Policy, PolicyKind, RECORDS, Record, SCORING, SPENDING, VERIFIED, scoring,
+};
+use crate::rows::{Rows, RowsError, RowsMut};
 
 /// Brings the trust view forward by one event.
 ///
 /// # Errors
-/// [`RowsError`] when the view's storage fails.
-pub fn evolve(_: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
+/// [`RowsError`] when the view's storage fails or the view is damaged.
+pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     match &event.body {
+        Body::AgentRegistered(it) => {
+            let record = Record {
+                agent: it.agent,
+                tenant: event.tenant,
+                organisation: it.organisation,
+                registered: event.time,
+                basis: Basis::default(),
+                components: Default::default(),
+                policy: 0,
+                scored: event.time,
+                evaluated: None,
+            };
+            score(rows, event, record, true, Cause::Registered)
+        }
+        Body::OrganisationVerified(it) => VERIFIED.put(rows, it.organisation, &it.verified),
+        Body::AgentSuspended(it) => count(rows, event, it.agent, Cause::Suspended, |it| it.suspensions += 1),
+        Body::TransactionCompleted(it) => {
+            count(rows, event, it.agent, Cause::TransactionCompleted, |it| it.completed += 1)
+        }
+        Body::TransactionFailed(it) => count(rows, event, it.agent, Cause::TransactionFailed, |it| it.failed += 1),
+        Body::TransactionReversed(it) => count(rows, event, it.agent, Cause::TransactionReversed, |it| {
+            it.completed = it.completed.saturating_sub(1);
+            it.reversed += 1;
+        }),
+        Body::ScopeChecked(it) => match it.agent.filter(|_| it.violations.iter().any(|why| is_overreach(why))) {
+            Some(agent) => count(rows, event, agent, Cause::ScopeCheckRefused, |it| it.refused_scope_checks += 1),
+            None => Ok(()),
+        },
+        Body::MissionRevoked(it) => match it.agent {
+            Some(agent) => count(rows, event, agent, Cause::MissionRevoked, |it| it.revoked_missions += 1),
+            None => Ok(()),
+        },
+        Body::TrustEvaluated(it) => {
+            let mut record = record(rows, it.agent)?;
+            // A stranger's question is the stranger's event, and says nothing of the agent.
+            if record.tenant != event.tenant {
+                return Ok(());
+            }
+            record.evaluated = Some(event.time);
+            score(rows, event, record, true, Cause::Evaluated)
+        }
+        Body::DisputeFiled(filed) => dispute_filed(rows, event, filed),
+        Body::DisputeResolved(resolved) => dispute_resolved(rows, event, resolved),
+        Body::PolicyChanged(changed) => policy_changed(rows, event, changed),
+        Body::PolicyReset(reset) => policy_reset(rows, event, reset),
+        // Other domains' events.
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
@@ -27,9 +83,7 @@ pub fn evolve(_: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::OrganisationMemberAdded(_)
         | Body::MemberInvited(_)
         | Body::MemberJoined(_)
-        | Body::AgentRegistered(_)
         | Body::AgentUpdated(_)
-        | Body::AgentSuspended(_)
         | Body::AgentResumed(_)
         | Body::AgentDecommissioned(_)
         | Body::AgentReachChanged(_)
@@ -55,11 +109,9 @@ pub fn evolve(_: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TokenRefused(_)
         | Body::TokenUsed(_)
         | Body::TokenRevoked(_)
-        | Body::ScopeChecked(_)
         | Body::TokensIntrospected(_)
         | Body::MissionOpened(_)
         | Body::MissionCompleted(_)
-        | Body::MissionRevoked(_)
         | Body::AuditChainOpened(_)
         | Body::AuditEntryAppended(_)
         | Body::AuditChainClosed(_)
@@ -72,4 +124,130 @@ pub fn evolve(_: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::SubscriptionEnded(_)
         | Body::DeliveriesRecorded(_) => Ok(()),
     }
+}
+
+/// Whether a scope check was refused because the agent would have done what its token does not allow; a token that is
+/// over says nothing of the agent.
+fn is_overreach(violation: &str) -> bool {
+    let code = violation.split_once(':').map_or(violation, |(code, _)| code);
+    matches!(code, "tool_not_in_scope" | "immutable_param_mismatch" | "bounded_param_violation")
+}
+
+fn record(rows: &dyn Rows, agent: AgentId) -> Result<Record, RowsError> {
+    RECORDS.get(rows, agent)?.ok_or(RowsError::Missing("an agent's record of trust"))
+}
+
+/// Counts a fact and scores the agent anew.
+fn count(
+    rows: &mut dyn RowsMut, event: &Event, agent: AgentId, cause: Cause, change: impl FnOnce(&mut Counts),
+) -> Result<(), RowsError> {
+    let mut record = record(rows, agent)?;
+    change(&mut record.basis.counts);
+    score(rows, event, record, false, cause)
+}
+
+/// Scores an agent, and keeps the point when it moved or is to be kept anyway.
+fn score(
+    rows: &mut dyn RowsMut, event: &Event, mut record: Record, is_point: bool, cause: Cause,
+) -> Result<(), RowsError> {
+    let before = record.components.score();
+    (record.policy, record.basis, record.components) = scored(rows, &record, event.time)?;
+    record.scored = event.time;
+    if is_point || record.components.score() != before {
+        let point = Point {
+            seq: event.seq,
+            at: event.time,
+            cause,
+            basis: record.basis,
+            components: record.components,
+            policy: record.policy,
+        };
+        POINTS.append(rows, record.agent, &point)?;
+    }
+    RECORDS.put(rows, record.agent, &record)
+}
+
+/// What an agent would be scored at a time, by the rules of its tenant: version of the rules, basis, components.
+///
+/// # Errors
+/// [`RowsError`] when rows cannot be read.
+pub fn scored(rows: &dyn Rows, record: &Record, at: Micros) -> Result<(u32, Basis, Components), RowsError> {
+    let (version, rules) = scoring(rows, record.tenant)?;
+    let basis = Basis {
+        counts: record.basis.counts,
+        tenure_days: days_between(record.registered, at),
+        operator_verified: VERIFIED.get(rows, record.organisation)?.unwrap_or(false),
+    };
+    Ok((version, basis, rules.components(&basis)))
+}
+
+fn dispute_filed(rows: &mut dyn RowsMut, event: &Event, it: &DisputeFiled) -> Result<(), RowsError> {
+    let dispute = Dispute {
+        dispute: it.dispute,
+        tenant: event.tenant,
+        reporter: it.reporter.clone(),
+        agent: it.agent,
+        transaction: it.transaction,
+        texts: it.texts.clone(),
+        filed: event.time,
+        resolved: None,
+    };
+    DISPUTES.put(rows, it.dispute, &dispute)?;
+    DISPUTES_BY_AGENT.append(rows, it.agent, &it.dispute)?;
+    DISPUTES_BY_TENANT.append(rows, event.tenant, &it.dispute)?;
+    count(rows, event, it.agent, Cause::DisputeFiled, |it| it.disputes += 1)
+}
+
+fn dispute_resolved(rows: &mut dyn RowsMut, event: &Event, it: &DisputeResolved) -> Result<(), RowsError> {
+    DISPUTES.update(rows, it.dispute, "a dispute", |dispute| dispute.resolved = Some((it.outcome, event.time)))?;
+    match it.outcome {
+        DisputeOutcome::Upheld => Ok(()),
+        DisputeOutcome::Dismissed => count(rows, event, it.agent, Cause::DisputeDismissed, |it| {
+            it.disputes = it.disputes.saturating_sub(1);
+        }),
+    }
+}
+
+fn policy_changed(rows: &mut dyn RowsMut, event: &Event, it: &PolicyChanged) -> Result<(), RowsError> {
+    let policy = Policy {
+        policy: it.policy,
+        version: it.version,
+        document: Some(it.document.as_str().to_owned()),
+        changed: event.time,
+        by: event.actor.principal.clone(),
+    };
+    keep_policy(rows, event, &it.kind, &it.key, &policy)?;
+    // What is no document of its kind was never written by `decide`.
+    match PolicyKind::parse(&it.kind) {
+        Some(PolicyKind::Scoring) => match serde_json::from_str(it.document.as_str()) {
+            Ok(rules) => SCORING.put(rows, event.tenant, &InForce { version: it.version, rules }),
+            Err(_) => Ok(()),
+        },
+        Some(PolicyKind::Spending) => match serde_json::from_str(it.document.as_str()) {
+            Ok(rules) => SPENDING.put(rows, (event.tenant, it.key.as_str()), &InForce { version: it.version, rules }),
+            Err(_) => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
+fn policy_reset(rows: &mut dyn RowsMut, event: &Event, it: &PolicyReset) -> Result<(), RowsError> {
+    let Some(mut policy) = POLICIES.get(rows, (event.tenant, it.kind.as_str(), it.key.as_str()))? else {
+        return Err(RowsError::Missing("a policy"));
+    };
+    policy.document = None;
+    policy.changed = event.time;
+    policy.by = event.actor.principal.clone();
+    keep_policy(rows, event, &it.kind, &it.key, &policy)?;
+    match PolicyKind::parse(&it.kind) {
+        Some(PolicyKind::Scoring) => SCORING.delete(rows, event.tenant),
+        Some(PolicyKind::Spending) => SPENDING.delete(rows, (event.tenant, it.key.as_str())),
+        None => Ok(()),
+    }
+}
+
+fn keep_policy(rows: &mut dyn RowsMut, event: &Event, kind: &str, key: &str, it: &Policy) -> Result<(), RowsError> {
+    POLICIES.put(rows, (event.tenant, kind, key), it)?;
+    POLICY_VERSIONS.append(rows, (event.tenant, kind, key), it)?;
+    Ok(())
 }

@@ -1,3 +1,8 @@
-//! Trust: how far agents are trusted, computed from how things ended. The view follows the log.
+//! Trust: how far agents are trusted, computed from how things ended, by rules that are themselves on record.
 
+pub mod decide;
 pub mod evolve;
+pub mod scoring;
+pub mod spending;
+pub mod state;
+pub mod view;

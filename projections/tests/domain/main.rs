@@ -18,6 +18,8 @@ mod missions;
 mod subsets;
 mod tenants;
 mod tokens;
+mod transactions;
+mod trust;
 mod usage;
 mod views;
 mod world;

@@ -207,7 +207,14 @@ fn the_past_reads_as_it_was() {
     }
     let held = |as_of| {
         let snapshot = |view| stores.get(view).snapshot();
-        Held::new(snapshot(View::Identity), snapshot(View::Token), snapshot(View::Execution), as_of).unwrap()
+        Held::new(
+            snapshot(View::Identity),
+            snapshot(View::Token),
+            snapshot(View::Trust),
+            snapshot(View::Execution),
+            as_of,
+        )
+        .unwrap()
     };
     let opener = Opener::new(&w.keys);
     for (as_of, is_past) in [(Some(before.0), true), (Some(after.0), false), (None, false)] {

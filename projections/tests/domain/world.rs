@@ -194,6 +194,7 @@ impl World {
         Reading {
             identity: self.views.get(View::Identity),
             token: self.views.get(View::Token),
+            trust: self.views.get(View::Trust),
             execution: self.views.get(View::Execution),
             opener: Opener::new(&self.keys),
             now: self.now,

@@ -256,7 +256,15 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         | Rejection::RootTenant
         | Rejection::KeyInUse
         | Rejection::Unverified
-        | Rejection::DestinationInUse => (Status::CONFLICT, "CONFLICT"),
+        | Rejection::DestinationInUse
+        | Rejection::CounterpartyNotUsable { .. }
+        | Rejection::ActionNotAuthorised { .. }
+        | Rejection::CurrencyMismatch { .. }
+        | Rejection::SpendingLimitExceeded { .. }
+        | Rejection::NotReversible { .. }
+        | Rejection::TransactionUnrelated
+        | Rejection::PolicyInvalid { .. }
+        | Rejection::AlreadyDecided { .. } => (Status::CONFLICT, "CONFLICT"),
     }
 }
 

@@ -140,7 +140,15 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::IssuerKnown
         | Rejection::KeyInUse
         | Rejection::Unverified
-        | Rejection::DestinationInUse => StatusCode::CONFLICT,
+        | Rejection::DestinationInUse
+        | Rejection::CounterpartyNotUsable { .. }
+        | Rejection::ActionNotAuthorised { .. }
+        | Rejection::CurrencyMismatch { .. }
+        | Rejection::SpendingLimitExceeded { .. }
+        | Rejection::NotReversible { .. }
+        | Rejection::TransactionUnrelated
+        | Rejection::PolicyInvalid { .. }
+        | Rejection::AlreadyDecided { .. } => StatusCode::CONFLICT,
     };
     let detail = match rejection {
         Rejection::NotFound { thing } => format!("{} not found", vendor_thing(thing)),
@@ -160,6 +168,14 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::ScopeNotHeld { .. }
         | Rejection::ChallengeDead
         | Rejection::CredentialRevoked
+        | Rejection::CounterpartyNotUsable { .. }
+        | Rejection::ActionNotAuthorised { .. }
+        | Rejection::CurrencyMismatch { .. }
+        | Rejection::SpendingLimitExceeded { .. }
+        | Rejection::NotReversible { .. }
+        | Rejection::TransactionUnrelated
+        | Rejection::PolicyInvalid { .. }
+        | Rejection::AlreadyDecided { .. }
         | Rejection::RootTenant
         | Rejection::SlugTaken
         | Rejection::MissionEnded { .. }

@@ -7,6 +7,7 @@ mod execution;
 mod identity;
 mod issuer;
 mod token;
+mod trust;
 
 use chancery_ledger::body::Kind;
 use chancery_ledger::ids::{Seq, TenantId, TreeSize};
@@ -16,6 +17,7 @@ use chancery_ledger::time::Micros;
 use chancery_projections::context::{ContextError, Opener};
 use chancery_projections::output::{Output, ShownOnce};
 use chancery_projections::sequencer::{Receipt, Recorded};
+use chancery_projections::trust::view::{PolicyView, policy_view};
 use chancery_projections::view::Hex;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,6 +36,8 @@ pub use issuer::{IssuerResult, IssuerRuleResult};
 use issuer::{issuer, issuer_rule};
 use token::token;
 pub use token::{ScopeCheckResult, TokenResult};
+pub use trust::{DisputeResult, EvaluationResult, TransactionResult};
+use trust::{dispute, evaluation, transaction};
 
 /// What an accepted command is answered with.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,6 +133,14 @@ results! {
     audit_chain: Box<AuditChainResult>,
     /// An audit entry.
     audit_entry: Box<AuditEntryResult>,
+    /// What was answered about an agent.
+    evaluation: Box<EvaluationResult>,
+    /// A dispute.
+    dispute: Box<DisputeResult>,
+    /// A policy.
+    policy: Box<PolicyView>,
+    /// A transaction.
+    transaction: Box<TransactionResult>,
     /// The sealing key that was put in place.
     sealing_key: Box<KeyResult>,
     /// A destination.
@@ -210,6 +222,12 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
             shown_once: secret.is_some().then(|| shown("secret", secret)),
             ..none
         },
+        Output::TrustEvaluated(event) => CommandResult { evaluation: Some(Box::new(evaluation(event))), ..none },
+        Output::Dispute(row) => CommandResult { dispute: Some(Box::new(dispute(row, opener)?)), ..none },
+        Output::Policy { kind, key, policy } => {
+            CommandResult { policy: Some(Box::new(policy_view(kind, &key, Some(policy)))), ..none }
+        }
+        Output::Transaction(row) => CommandResult { transaction: Some(Box::new(transaction(*row, opener)?)), ..none },
         Output::SigningKey(row) => CommandResult {
             sealing_key: Some(Box::new(KeyResult {
                 id: row.key,

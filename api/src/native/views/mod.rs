@@ -16,6 +16,8 @@ pub mod execution;
 pub mod identity;
 pub mod issuers;
 pub mod token;
+pub mod transactions;
+pub mod trust;
 
 /// A page of a list.
 fn page<T: Serialize>(page: &Page<T>) -> Response {

@@ -3,3 +3,4 @@
 pub mod audit;
 pub mod mission;
 pub mod mission_ref;
+pub mod transaction;

@@ -3,6 +3,8 @@
 
 mod audit;
 mod missions;
+mod transactions;
 
 pub use audit::*;
 pub use missions::*;
+pub use transactions::*;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use chancery_ledger::body::field::{Changes, Decimal, JsonText};
 use chancery_ledger::body::identity::{
     Accountability, AgentDecommissioned, AgentKeyAdded, AgentKeyPurpose, AgentPersonal, AgentReachChanged,
-    AgentRegistered, AgentResumed, AgentSuspended, AgentUpdated, CertificateIssued, CredentialRevoked, EndCause,
-    EndPersonal, Handle, HandleClaimed, HandleReleased, SpendingLimit,
+    AgentRegistered, AgentResumed, AgentSuspended, AgentUpdated, CertificateIssued, CredentialRevoked, Disclosure,
+    EndCause, EndPersonal, Handle, HandleClaimed, HandleReleased, SpendingLimit,
 };
 use chancery_ledger::body::ledger::Algorithm;
 use chancery_ledger::body::{Body, Kind};
@@ -59,6 +59,16 @@ pub const OWNER_HASH: &str = "agent owner";
 pub fn find(state: &State<'_>, tenant: TenantId, id: AgentId) -> Result<Agent, Stop> {
     let found = AGENTS.get(state.identity, id)?.filter(|agent| agent.tenant == tenant);
     Ok(found.ok_or(Rejection::NotFound { thing: "agent" })?)
+}
+
+/// An agent that the tenant may know of: its own, or one whose profile is public.
+///
+/// # Errors
+/// [`Rejection::NotFound`] when there is none.
+pub fn find_known(state: &State<'_>, tenant: TenantId, id: AgentId, thing: &'static str) -> Result<Agent, Stop> {
+    let found = AGENTS.get(state.identity, id)?;
+    let found = found.filter(|agent| agent.tenant == tenant || agent.disclosure != Disclosure::None);
+    Ok(found.ok_or(Rejection::NotFound { thing })?)
 }
 
 /// Checks that an agent may act now: itself, its organisation and its tenant.

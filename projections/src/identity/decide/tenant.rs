@@ -7,7 +7,8 @@ use chancery_ledger::body::Body;
 use chancery_ledger::body::field::{Changes, JsonText};
 use chancery_ledger::body::identity::{
     CredentialCreated, CredentialKind, OrganisationCreated, OrganisationDeleted, OrganisationMemberAdded,
-    OrganisationUpdated, TenantCreated, TenantDeleted, TenantResumed, TenantSuspended, TenantUpdated,
+    OrganisationUpdated, OrganisationVerified, TenantCreated, TenantDeleted, TenantResumed, TenantSuspended,
+    TenantUpdated,
 };
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded};
 use chancery_ledger::ids::{OrganisationId, TenantId};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::check::{check_len, check_optional, check_slug};
 use crate::command::{
     AddOrganisationMember, CreateOrganisation, CreateTenant, DeleteOrganisation, DeleteTenant, ResumeTenant,
-    SuspendTenant, UpdateOrganisation, UpdateTenant,
+    SuspendTenant, UpdateOrganisation, UpdateTenant, VerifyOrganisation,
 };
 use crate::context::Context;
 use crate::credential::{new_api_key, secret_hash};
@@ -333,6 +334,24 @@ fn check_limits<'a>(field: &'static str, mut names: impl Iterator<Item = &'a Str
         }
         None => Ok(()),
     }
+}
+
+/// Decides [`VerifyOrganisation`].
+///
+/// # Errors
+/// [`Rejection::NotRoot`], [`Rejection::NotFound`].
+pub fn verify_organisation(
+    state: &State<'_>, command: &VerifyOrganisation, ctx: &mut Context<'_>,
+) -> Result<Decided, Stop> {
+    if !find(state, ctx.caller().tenant)?.root {
+        return Err(Rejection::NotRoot.into());
+    }
+    let organisation = find_organisation(state, ctx.tenant(), command.organisation)?;
+    if organisation.verified == command.verified {
+        return Ok(Decided::unchanged(Output::Organisation(organisation)));
+    }
+    let event = OrganisationVerified { organisation: organisation.organisation, verified: command.verified };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
 }
 
 /// The event that makes an organisation.

@@ -1,0 +1,203 @@
+//! What the trust view knows: rows, and the tables they stand in.
+
+use std::borrow::Cow;
+
+use chancery_ledger::actor::Principal;
+use chancery_ledger::body::trust::DisputeOutcome;
+use chancery_ledger::ids::{AgentId, DisputeId, OrganisationId, PolicyId, Seq, TenantId, TransactionId};
+use chancery_ledger::shred::Encrypted;
+use chancery_ledger::time::Micros;
+use serde::{Deserialize, Serialize};
+
+use super::scoring::{Basis, Components, Scoring, UNSET};
+use super::spending::Spending;
+use crate::rows::table::{DenseList, Table};
+use crate::rows::{Rows, RowsError};
+
+/// How far each agent is trusted, by agent.
+pub const RECORDS: Table<Record> = Table::new(1);
+/// The scores an agent had, by agent, each with the event that gave it.
+pub const POINTS: DenseList<Point> = DenseList::new(2).for_readers();
+/// Disputes, by id.
+pub const DISPUTES: Table<Dispute> = Table::new(3);
+/// Disputes about an agent, whoever filed them.
+pub const DISPUTES_BY_AGENT: DenseList<DisputeId> = DenseList::new(4).for_readers();
+/// Disputes that a tenant filed.
+pub const DISPUTES_BY_TENANT: DenseList<DisputeId> = DenseList::new(5).for_readers();
+/// Organisations that are vouched for, by id.
+pub const VERIFIED: Table<bool> = Table::new(6);
+/// Policies as they are, by tenant, kind and key.
+pub const POLICIES: Table<Policy> = Table::new(7);
+/// Policies as they ever were, by tenant, kind and key.
+pub const POLICY_VERSIONS: DenseList<Policy> = DenseList::new(8).for_readers();
+/// Rules of scoring that are in force, by tenant; none where nobody set any.
+pub const SCORING: Table<InForce<Scoring>> = Table::new(9);
+/// Rules of spending that are in force, by tenant and key.
+pub const SPENDING: Table<InForce<Spending>> = Table::new(10);
+
+/// What rules are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// How agents are scored; its one key is [`DEFAULT_KEY`].
+    Scoring,
+    /// How much agents may move over time; its keys are [`DEFAULT_KEY`] and the ids of agents.
+    Spending,
+}
+
+/// The key of a policy that holds for all that have none of their own.
+pub const DEFAULT_KEY: &str = "default";
+
+impl PolicyKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Scoring, Self::Spending];
+
+    /// Its name in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scoring => "scoring",
+            Self::Spending => "spending",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// How far an agent is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The agent.
+    pub agent: AgentId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its organisation.
+    pub organisation: OrganisationId,
+    /// Since when it exists.
+    pub registered: Micros,
+    /// What counted when it was scored last.
+    pub basis: Basis,
+    /// What its score is the sum of.
+    pub components: Components,
+    /// The version of the rules that scored it; 0 is the one that nobody set.
+    pub policy: u32,
+    /// When it was scored last.
+    pub scored: Micros,
+    /// When its own tenant last asked.
+    pub evaluated: Option<Micros>,
+}
+
+/// A score, and what gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// The event.
+    pub seq: Seq,
+    /// When.
+    pub at: Micros,
+    /// What it was.
+    pub cause: Cause,
+    /// What counted.
+    pub basis: Basis,
+    /// What the score is the sum of.
+    pub components: Components,
+    /// The version of the rules that scored it.
+    pub policy: u32,
+}
+
+/// What gave a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The agent was registered.
+    Registered,
+    /// Its tenant asked.
+    Evaluated,
+    /// A transaction was completed.
+    TransactionCompleted,
+    /// A transaction was not allowed.
+    TransactionFailed,
+    /// A transaction was reversed.
+    TransactionReversed,
+    /// Somebody complained.
+    DisputeFiled,
+    /// A complaint was dismissed.
+    DisputeDismissed,
+    /// A token did not allow what the agent would do.
+    ScopeCheckRefused,
+    /// A mission of its was called off.
+    MissionRevoked,
+    /// It was suspended.
+    Suspended,
+}
+
+/// A dispute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    /// Its id.
+    pub dispute: DisputeId,
+    /// Who filed it: the tenant.
+    pub tenant: TenantId,
+    /// Who filed it.
+    pub reporter: Principal,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// About what.
+    pub transaction: Option<TransactionId>,
+    /// `DisputeTexts`, under the agent's key.
+    pub texts: Encrypted,
+    /// When.
+    pub filed: Micros,
+    /// How it was decided, and when.
+    pub resolved: Option<(DisputeOutcome, Micros)>,
+}
+
+/// A policy at some version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The policy.
+    pub policy: PolicyId,
+    /// Its version, from 1; a reset has the version before it.
+    pub version: u32,
+    /// The rules, as JSON; `None` after a reset.
+    pub document: Option<String>,
+    /// When it was set or reset.
+    pub changed: Micros,
+    /// By whom.
+    pub by: Principal,
+}
+
+/// Rules in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce<T> {
+    /// Their version.
+    pub version: u32,
+    /// The rules.
+    pub rules: T,
+}
+
+/// The rules of scoring of a tenant, and their version.
+///
+/// # Errors
+/// As [`Table::get`].
+pub fn scoring(rows: &dyn Rows, tenant: TenantId) -> Result<(u32, Cow<'static, Scoring>), RowsError> {
+    Ok(match SCORING.get(rows, tenant)? {
+        Some(in_force) => (in_force.version, Cow::Owned(in_force.rules)),
+        None => (0, Cow::Borrowed(&*UNSET)),
+    })
+}
+
+/// The rules of spending that hold for an agent of a tenant: its own, else the tenant's.
+///
+/// # Errors
+/// As [`Table::get`].
+pub fn spending(rows: &dyn Rows, tenant: TenantId, agent: AgentId) -> Result<Option<Spending>, RowsError> {
+    let own = SPENDING.get(rows, (tenant, agent.to_string().as_str()))?;
+    let in_force = match own {
+        Some(own) => Some(own),
+        None => SPENDING.get(rows, (tenant, DEFAULT_KEY))?,
+    };
+    Ok(in_force.map(|in_force| in_force.rules))
+}
