@@ -33,7 +33,7 @@ pub struct Admitted {
     pub limit: u64,
     /// How many more there may be now.
     pub remaining: u64,
-    /// Until all of them may be again, if nothing more is asked.
+    /// How long until the next window begins.
     pub reset: Duration,
 }
 
@@ -98,11 +98,13 @@ impl Rates {
         lock(&self.windows).admit(client, limit, self.window, Instant::now()).map(Some)
     }
 
-    /// Counts a call of a tenant.
-    pub fn count_call(&self, tenant: TenantId, now: Micros) {
+    /// Counts a call of a tenant, and gives how many there were today.
+    pub fn count_call(&self, tenant: TenantId, now: Micros) -> u64 {
         let mut calls = lock(&self.calls);
         calls.turn_to(Day::of(now));
-        *calls.by_tenant.entry(tenant).or_default() += 1;
+        let count = calls.by_tenant.entry(tenant).or_default();
+        *count += 1;
+        *count
     }
 
     /// How many calls of a tenant were counted today, in UTC, as far back as the daemon has run.
@@ -172,7 +174,7 @@ impl<K: Eq + Hash> Windows<K> {
         }
         counter.current += 1;
         let used = counter.used(window, now).ceil() as u64;
-        let reset = (counter.began + window * 2).saturating_duration_since(now);
+        let reset = (counter.began + window).saturating_duration_since(now);
         Ok(Admitted { limit, remaining: limit.saturating_sub(used), reset })
     }
 }
@@ -196,18 +198,17 @@ impl Counter {
         self.current as f64 + self.before as f64 * (1.0 - self.gone(window, now))
     }
 
-    /// How long until one more fits.
+    /// How long until what counts is below the limit, so that one more may be.
     fn wait(&self, limit: u64, window: Duration, now: Instant) -> Duration {
-        let room = limit as f64 - 1.0;
-        if self.used(window, now) <= room {
+        if self.used(window, now) < limit as f64 {
             return Duration::ZERO;
         }
-        // So many of a window must be gone until what counts of `counted` is no more than `left`.
-        let part = |counted: u64, left: f64| 1.0 - left.max(0.0) / counted as f64;
+        // So much of a window must be gone until what counts of `counted` is no more than `left`.
+        let part = |counted: u64, left: u64| 1.0 - left as f64 / counted as f64;
         let gone = self.gone(window, now);
-        let wait = match room - self.current as f64 {
-            left if left >= 0.0 => part(self.before, left) - gone,
-            _ => 1.0 - gone + part(self.current, room),
+        let wait = match limit.saturating_sub(self.current) {
+            0 => 1.0 - gone + part(self.current, limit),
+            left => part(self.before, left) - gone,
         };
         // A moment more, so that rounding never has a client come back in vain.
         window.mul_f64(wait.max(0.0)) + Duration::from_millis(1)
@@ -230,8 +231,8 @@ mod tests {
             assert_eq!((admitted.limit, admitted.remaining), (100, 100 - used));
         }
         let refused = windows.admit("a", 100, WINDOW, start).unwrap_err();
-        // All hundred count until the window is over; then one is out of sight after a hundredth of the next.
-        assert_eq!(refused.retry_after.as_millis(), 60_601);
+        // All hundred count until the window is over; then fewer with every moment.
+        assert_eq!(refused.retry_after.as_millis(), 60_001);
         assert!(windows.admit("b", 100, WINDOW, start).is_ok(), "another client has its own");
         assert!(windows.admit("a", 100, WINDOW, start + Duration::from_secs(60)).is_err());
         assert!(windows.admit("a", 100, WINDOW, start + refused.retry_after).is_ok());

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 pub const AGENTS: &str = "agents";
 /// The quota on tokens that one client is issued in a calendar month (UTC).
 pub const TOKENS_PER_MONTH: &str = "tokens_per_month";
+/// How many days back an audit log is shown.
+pub const AUDIT_DAYS: &str = "audit_days";
+/// The quota on calls of a tenant at the AgentIdP mount on one day (UTC).
+pub const CALLS_PER_DAY: &str = "calls_per_day";
 /// Every quota that tiers know.
-pub const QUOTAS: &[&str] = &[AGENTS, TOKENS_PER_MONTH];
+pub const QUOTAS: &[&str] = &[AGENTS, TOKENS_PER_MONTH, AUDIT_DAYS, CALLS_PER_DAY];
 
 /// A tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,7 @@ impl Tier {
         match (self, of) {
             (Self::Free, AGENTS) => Some(100),
             (Self::Free, TOKENS_PER_MONTH) => Some(10_000),
+            (Self::Free, AUDIT_DAYS) => Some(90),
             (Self::Pro, AGENTS) => Some(1_000),
             (Self::Pro, TOKENS_PER_MONTH) => Some(100_000),
             _ => None,

@@ -103,3 +103,61 @@ fn a_client_may_ask_only_so_often_and_is_told_when_again() {
     let answer = other.get(&format!("{API}/audit"));
     assert_eq!((answer.status, number(&answer, "x-ratelimit-remaining")), (200, 4));
 }
+
+/// A tenant made with these members beside its slug, and a key of it that may do everything here.
+fn tenant(daemon: &Client, slug: &str, more: Value) -> Client {
+    let mut params = json!({"slug": slug, "name": slug});
+    params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = daemon.command("CreateTenant", params).ok();
+    let first = daemon.with_key(answer["result"]["shown_once"]["api_key"].as_str().unwrap());
+    first.new_key(&["agents:list", "agents:register", "audit:read", "audit:verify"], &["agentidp", "native"]).1
+}
+
+#[test]
+fn a_tier_says_what_there_may_be_and_what_there_is() {
+    let home = Home::new();
+    let daemon = home.start();
+    let status = get(&daemon, "/tiers/status");
+    assert_eq!((&status["tier"], &status["limits"]["maxAgents"]), (&json!("enterprise"), &Value::Null));
+    let free = tenant(&daemon, "free", json!({"tier": "free"}));
+    free.register("one of them");
+    let status = get(&free, "/tiers/status");
+    assert_eq!(status["tier"], json!("free"));
+    assert_eq!(
+        status["limits"],
+        json!({"maxAgents": 100, "maxCallsPerDay": null, "maxTokensPerDay": null, "maxTokensPerMonth": 10_000})
+    );
+    assert_eq!((&status["usage"]["agentCount"], &status["usage"]["tokensToday"]), (&json!(1), &json!(0)));
+    assert!(status["usage"]["callsToday"].as_u64().unwrap() >= 1);
+
+    let upgrade = |body: Value| {
+        let header = [("content-type", "application/json")];
+        daemon.send("POST", &format!("{API}/tiers/upgrade"), &header, body.to_string().as_bytes())
+    };
+    let answer = upgrade(json!({"targetTier": "pro"}));
+    assert_eq!((answer.status, &answer.json()["code"]), (501, &json!("NOT_IMPLEMENTED")));
+    for body in [json!({}), json!({"targetTier": "gold"})] {
+        let answer = upgrade(body);
+        assert_eq!((answer.status, &answer.json()["details"]["field"]), (400, &json!("targetTier")));
+    }
+}
+
+#[test]
+fn a_tenant_of_the_free_tier_is_limited_and_a_limit_of_its_own_goes_before() {
+    let home = Home::new();
+    let daemon = home.start();
+    assert_eq!(daemon.get(&format!("{API}/audit")).header("x-ratelimit-limit"), None, "enterprise");
+    let free = tenant(&daemon, "free", json!({"tier": "free"}));
+    assert_eq!(free.get(&format!("{API}/audit")).header("x-ratelimit-limit"), Some("100"));
+    assert_eq!(get(&free, "/audit")["total"], json!(1));
+
+    let few = tenant(&daemon, "few", json!({"tier": "free", "limits": {"calls_per_day": 2, "audit_days": 0}}));
+    let page = get(&few, "/audit");
+    assert_eq!(page["total"], json!(0), "all of it is older than the window");
+    assert_eq!(get(&few, "/audit/verify")["checkedCount"], json!(1), "but none of it is gone");
+    let refused = few.get(&format!("{API}/audit"));
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("TIER_LIMIT_EXCEEDED")));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=86_400).contains(&wait));
+    assert_eq!(get(&free, "/audit")["total"], json!(1), "nobody else's");
+}

@@ -49,6 +49,12 @@ impl Day {
         Self(self.0.saturating_sub(days))
     }
 
+    /// The day after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// When it begins.
     #[must_use]
     pub const fn start(self) -> Micros {

@@ -5,6 +5,7 @@ use chancery_ledger::time::Micros;
 use chancery_projections::identity::view::tenant;
 use chancery_projections::lane::agentidp::entry::{Action, Outcome};
 use chancery_projections::lane::agentidp::view::{Selection, find, page as entries, verify as verify_chain};
+use chancery_projections::tier::{AUDIT_DAYS, quota};
 use chancery_projections::view::{NumberedPage, Reading};
 use uuid::Uuid;
 
@@ -19,8 +20,6 @@ use crate::response::Response;
 
 const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
-/// How far back the free tier sees.
-const FREE_TIER_DAYS: i64 = 90;
 const DAY_SECS: i64 = 86_400;
 
 /// `GET /audit`.
@@ -104,6 +103,7 @@ fn moment(query: &Fields, name: &str, whole_day_secs: i64) -> Result<Option<Micr
 
 /// From when on a tenant sees its audit log; the log itself keeps everything.
 fn window(reading: &Reading<'_>, id: TenantId) -> Result<Option<Micros>, Failure> {
-    let is_free = tenant(reading, id)?.is_some_and(|tenant| tenant.tier == "free");
-    Ok(is_free.then(|| reading.now.plus_secs(-FREE_TIER_DAYS * DAY_SECS)))
+    let days = tenant(reading, id)?.and_then(|tenant| quota(&tenant.tier, &tenant.limits, AUDIT_DAYS));
+    let secs = |days| i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_SECS);
+    Ok(days.map(|days| reading.now.plus_secs(-secs(days))))
 }

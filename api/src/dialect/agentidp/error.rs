@@ -36,6 +36,13 @@ pub enum Failure {
     },
     /// The caller asks too often: 429.
     TooOften(Refused),
+    /// The caller's tenant has used up its day: 429.
+    Quota {
+        /// How many calls it may have.
+        max: u64,
+        /// When the next day begins.
+        retry_after_secs: u64,
+    },
     /// OAuth 2.0's refusal.
     OAuth(OAuthError),
     /// Anything else.
@@ -126,6 +133,14 @@ impl Failure {
                 let mut response = envelope(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", &message, None);
                 let retry_after = HeaderValue::from(whole_secs(refused.retry_after).max(1));
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+                response
+            }
+            Self::Quota { max, retry_after_secs } => {
+                let message = format!("the quota of {max} calls a day is used up");
+                let details = json!({ "limit": max });
+                let mut response =
+                    envelope(StatusCode::TOO_MANY_REQUESTS, "TIER_LIMIT_EXCEEDED", &message, Some(&details));
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_secs));
                 response
             }
             Self::OAuth(error) => error.response(),

@@ -20,6 +20,7 @@ mod federation;
 pub mod fields;
 mod oidc;
 mod rate;
+mod tiers;
 mod token;
 pub mod webhooks;
 pub mod wire;
@@ -117,6 +118,8 @@ pub const ROUTES: &[Route] = &[
         to!(analytics::activity),
     ),
     get("/api/v1/analytics/agents", Bearer, Query("usage_by_agent", Scope::TokensList), to!(analytics::agents)),
+    get("/api/v1/tiers/status", Bearer, Query("usage", Scope::OrganisationsRead), to!(tiers::status)),
+    post("/api/v1/tiers/upgrade", Bearer, Query("usage", Scope::OrganisationsRead), to!(tiers::upgrade)),
     get("/api/v1/compliance/controls", Open, Public("controls"), to!(compliance::controls)),
     get("/api/v1/compliance/report", Bearer, Query("compliance_report", Scope::AuditVerify), to!(compliance::report)),
     post("/api/v1/webhooks", WEBHOOKS_WRITE, Command("Subscribe"), to!(webhooks::create)),

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use chancery_ledger::time::Micros;
+use chancery_projections::tier::{CALLS_PER_DAY, quota};
+use chancery_projections::token::usage::Day;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 
@@ -18,7 +20,12 @@ pub(super) struct Rate(Arc<OnceLock<Result<Admitted, Refused>>>);
 impl Rate {
     /// Counts the request.
     pub(super) fn admit(&self, app: &App, principal: &Principal) -> Result<(), Failure> {
-        app.rates().count_call(principal.tenant(), app.now());
+        let (home, now) = (principal.home(), app.now());
+        let calls = app.rates().count_call(home.tenant, now);
+        if let Some(max) = quota(&home.tier, &home.limits, CALLS_PER_DAY).filter(|max| calls > *max) {
+            let secs = Day::of(now).next().start().0.saturating_sub(now.0) / 1_000_000 + 1;
+            return Err(Failure::Quota { max, retry_after_secs: secs.unsigned_abs() });
+        }
         let admitted = app.rates().admit(Sort::Request, principal).transpose();
         if let Some(admitted) = admitted {
             // A request asks once who asks.

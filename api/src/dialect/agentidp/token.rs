@@ -123,7 +123,10 @@ async fn exchange(call: &Call, claim: &Claim, scopes: Vec<String>, audience: Vec
         None => None,
     };
     let caller = match &principal {
-        Some(principal) => principal.caller(),
+        Some(principal) => {
+            call.rate.admit(app, principal)?;
+            principal.caller()
+        }
         None => Caller { tenant: app.home_of_client(client).await?, actor: anonymous() },
     };
     let command = ExchangeToken {
@@ -151,6 +154,7 @@ fn anonymous() -> Actor {
 async fn authenticated(call: &mut Call, scope: Scope) -> Result<(Fields, Principal), Failure> {
     if presented(call.request.headers(), TOKEN_BYTES_MAX).is_some() {
         let principal = call.app.principal(&call.request, Mount::AgentIdp).await?;
+        call.rate.admit(&call.app, &principal)?;
         if !principal.holds(scope) {
             return Err(Failure::forbidden("this needs the scope tokens:read"));
         }
@@ -167,6 +171,7 @@ async fn authenticated(call: &mut Call, scope: Scope) -> Result<(Fields, Princip
     let Some((principal, client)) = principal else {
         return Err(refusal(Rejection::ClientInvalid, claim.is_basic));
     };
+    call.rate.admit(&call.app, &principal)?;
     let identity = call.app.view(View::Identity).await?;
     let agent = AGENTS.get(&identity, client)?;
     let organisation = match &agent {

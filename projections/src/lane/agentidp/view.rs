@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chancery_ledger::actor::Actor;
 use chancery_ledger::body::Body;
-use chancery_ledger::body::identity::AgentPersonal;
+use chancery_ledger::body::identity::{AgentPersonal, OrganisationRole};
 use chancery_ledger::event::{Envelope, Event, Outline, ReadError};
 use chancery_ledger::event_ref::{EventRef, Lane};
 use chancery_ledger::ids::{CredentialId, OrganisationId, Seq, TenantId, TokenId};
@@ -112,6 +112,13 @@ pub enum Details {
         /// What it allows.
         scopes: Vec<String>,
     },
+    /// Of a look into a token.
+    Look {
+        /// Which; `None` for a text that is no token of the tenant.
+        token: Option<TokenId>,
+        /// Whether it was said to be active.
+        active: bool,
+    },
     /// Of a refused log-in.
     Refused {
         /// At which mount.
@@ -125,8 +132,15 @@ pub enum Details {
     Organisation {
         /// Which.
         organisation: OrganisationId,
-        /// Its name.
-        name: String,
+        /// Its name, of a new one.
+        name: Option<String>,
+    },
+    /// Of an agent that has a role in an organisation.
+    Member {
+        /// In which.
+        organisation: OrganisationId,
+        /// Which.
+        role: OrganisationRole,
     },
 }
 
@@ -193,10 +207,11 @@ pub fn page(
     let (mut left, mut end) = (total.saturating_sub(page.skip()), selected.places.end);
     while left > 0 && items.len() < page.size {
         let (place, below) = selected.place(left, end)?;
-        let found = of_event(reading, log, tenant, selection, selected.list.mark(place)?.seq)?;
-        let upper = usize::try_from(left - below).unwrap_or(usize::MAX);
-        let wanted = found.get(..upper).ok_or(RowsError::Missing("an entry of an audit log"))?;
-        items.extend(wanted.iter().rev().take(page.size - items.len()).cloned());
+        let upper = left - below;
+        let lower = upper.saturating_sub((page.size - items.len()) as u64);
+        let seq = selected.list.mark(place)?.seq;
+        let found = of_event(reading, log, tenant, selection, seq, within(lower, upper))?;
+        items.extend(found.into_iter().rev());
         (left, end) = (below, place);
     }
     Ok(NumberedPage { items, total })
@@ -212,9 +227,8 @@ pub fn list(
     let selected = Selected::of(reading, tenant, selection)?;
     paging.over(selected.total(), |rank| {
         let (place, below) = selected.place(rank, selected.places.end)?;
-        let found = of_event(reading, log, tenant, selection, selected.list.mark(place)?.seq)?;
-        let index = usize::try_from(rank - 1 - below).unwrap_or(usize::MAX);
-        Ok(Some(found.into_iter().nth(index).ok_or(RowsError::Missing("an entry of an audit log"))?))
+        let seq = selected.list.mark(place)?.seq;
+        Ok(of_event(reading, log, tenant, selection, seq, within(rank - 1 - below, rank - below))?.pop())
     })
 }
 
@@ -276,27 +290,48 @@ pub fn find(
     if place == end || list.mark(place)?.seq != reference.seq {
         return Ok(None);
     }
-    let found = of_event(reading, log, tenant, &Selection::default(), reference.seq)?;
-    Ok(found.into_iter().find(|entry| entry.id == reference))
+    let index = usize::from(reference.index);
+    let (event, envelope) = read(log, reference.seq)?;
+    if index >= entries(&event).count() || entry::reference(&event, index) != reference {
+        return Ok(None);
+    }
+    Ok(rendered(reading, log, tenant, (&event, &envelope), &Selection::default(), index..index + 1)?.pop())
 }
 
-/// The selected entries of one event.
+fn within(lower: u64, upper: u64) -> Range<usize> {
+    let end = |end: u64| usize::try_from(end).unwrap_or(usize::MAX);
+    end(lower)..end(upper)
+}
+
+/// Some of the selected entries of one event, by their places among those; all of them are there.
 fn of_event(
-    reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, selection: &Selection, seq: Seq,
+    reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, selection: &Selection, seq: Seq, wanted: Range<usize>,
 ) -> Result<Vec<EntryView>, AuditError> {
     let (event, envelope) = read(log, seq)?;
-    let origin = origin(reading, log, &event, &envelope)?;
+    let found = rendered(reading, log, tenant, (&event, &envelope), selection, wanted.clone())?;
+    if found.len() != wanted.len() {
+        return Err(RowsError::Missing("an entry of an audit log").into());
+    }
+    Ok(found)
+}
+
+fn rendered(
+    reading: &Reading<'_>, log: &dyn LogStore, tenant: TenantId, (event, envelope): (&Event, &Envelope),
+    selection: &Selection, wanted: Range<usize>,
+) -> Result<Vec<EntryView>, AuditError> {
+    let origin = origin(reading, log, event, envelope)?;
     let mut found = Vec::new();
-    for (index, entry) in entries(&event).enumerate().filter(|(_, entry)| selection.has(entry)) {
+    let selected = entries(event).enumerate().filter(|(_, entry)| selection.has(entry));
+    for (index, entry) in selected.skip(wanted.start).take(wanted.len()) {
         found.push(EntryView {
-            id: entry::reference(&event, index),
+            id: entry::reference(event, index),
             time: event.time,
             action: entry.action,
             agent: entry.agent,
             organisation: organisation(reading, tenant, &entry)?,
             actor: event.actor.clone(),
             origin: origin.clone(),
-            details: details(reading, &event, &envelope)?,
+            details: details(reading, event, envelope, index)?,
         });
     }
     Ok(found)
@@ -342,7 +377,7 @@ fn organisation(reading: &Reading<'_>, tenant: TenantId, entry: &Entry) -> Resul
     }
 }
 
-fn details(reading: &Reading<'_>, event: &Event, envelope: &Envelope) -> Result<Details, AuditError> {
+fn details(reading: &Reading<'_>, event: &Event, envelope: &Envelope, index: usize) -> Result<Details, AuditError> {
     Ok(match &event.body {
         Body::AgentRegistered(it) => {
             let personal: Option<AgentPersonal> = opened(reading, envelope, "personal", &it.personal)?;
@@ -351,6 +386,8 @@ fn details(reading: &Reading<'_>, event: &Event, envelope: &Envelope) -> Result<
         Body::AgentUpdated(it) => {
             Details::Changed { attributes: it.changes.keys().cloned().collect(), personal: it.personal.is_some() }
         }
+        Body::AgentReachChanged(_) => Details::Changed { attributes: vec!["reach".to_owned()], personal: false },
+        Body::CredentialRotated(it) => Details::Credential { credential: it.credential, cause: None },
         Body::CredentialCreated(it) => Details::Credential { credential: it.credential, cause: None },
         Body::CredentialRevoked(it) => Details::Credential { credential: it.credential, cause: Some(it.cause.clone()) },
         Body::TokenIssued(it) => Details::Token { token: it.token, scopes: it.scopes.clone() },
@@ -358,7 +395,18 @@ fn details(reading: &Reading<'_>, event: &Event, envelope: &Envelope) -> Result<
         Body::AuthenticationFailed(it) => {
             Details::Refused { mount: it.mount.clone(), why: it.why.clone(), count: it.count }
         }
-        Body::OrganisationCreated(it) => Details::Organisation { organisation: it.organisation, name: it.name.clone() },
+        Body::OrganisationCreated(it) => {
+            Details::Organisation { organisation: it.organisation, name: Some(it.name.clone()) }
+        }
+        Body::OrganisationUpdated(it) => {
+            Details::Changed { attributes: it.changes.keys().cloned().collect(), personal: false }
+        }
+        Body::OrganisationDeleted(it) => Details::Organisation { organisation: it.organisation, name: None },
+        Body::OrganisationMemberAdded(it) => Details::Member { organisation: it.organisation, role: it.role },
+        Body::TokensIntrospected(it) => match it.items.get(index) {
+            Some(look) => Details::Look { token: look.token, active: look.active },
+            None => Details::Nothing,
+        },
         // The rest have no entries, or say nothing more.
         _ => Details::Nothing,
     })

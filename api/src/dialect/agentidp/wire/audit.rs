@@ -2,6 +2,7 @@
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::ids::{OrganisationId, ThingId};
+use chancery_projections::identity::decide::credential::AGENT_ENDED;
 use chancery_projections::lane::agentidp::view::{Details, EntryView, Verdict};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -63,7 +64,8 @@ fn metadata(entry: &EntryView) -> Map<String, Value> {
         }
         Details::Credential { credential, cause } => {
             say("credentialId", json!(credential));
-            if let Some(cause) = cause {
+            // That somebody asked for it is no cause.
+            if let Some(cause) = cause.as_deref().filter(|cause| *cause == AGENT_ENDED) {
                 say("cause", json!(cause));
             }
         }
@@ -73,6 +75,12 @@ fn metadata(entry: &EntryView) -> Map<String, Value> {
                 say("scope", json!(scopes.join(" ")));
             }
         }
+        Details::Look { token, active } => {
+            if let Some(token) = token {
+                say("jti", json!(token));
+            }
+            say("active", json!(active));
+        }
         Details::Refused { mount, why, count } => {
             say("mount", json!(mount));
             say("reason", json!(why));
@@ -80,7 +88,13 @@ fn metadata(entry: &EntryView) -> Map<String, Value> {
         }
         Details::Organisation { organisation, name } => {
             say("organizationId", json!(organisation));
-            say("name", json!(name));
+            if let Some(name) = name {
+                say("name", json!(name));
+            }
+        }
+        Details::Member { organisation, role } => {
+            say("organizationId", json!(organisation));
+            say("role", json!(role));
         }
     }
     let actor = actor(&entry.actor.principal);
@@ -96,6 +110,9 @@ fn vendor_name(native: &str) -> &str {
         "kind" => "agentType",
         "semver" => "version",
         "environment" => "deploymentEnv",
+        "reach" => "isPublic",
+        "tier" => "planTier",
+        "standing" => "status",
         other => other,
     }
 }

@@ -7,6 +7,7 @@ pub mod compliance;
 pub mod credentials;
 pub mod federation;
 pub mod oidc;
+pub mod tiers;
 pub mod token;
 pub mod webhooks;
 
