@@ -206,6 +206,8 @@ const fn changes_tokens(kind: Kind) -> bool {
             | Kind::TenantSuspended
             | Kind::TenantResumed
             | Kind::TenantDeleted
+            | Kind::OrganisationUpdated
+            | Kind::OrganisationDeleted
             | Kind::AgentSuspended
             | Kind::AgentResumed
             | Kind::AgentDecommissioned

@@ -24,7 +24,7 @@ use crate::decision::{Decided, State, Stop};
 use crate::execution::decide::mission_ref::{self, Resolved};
 use crate::execution::state::MissionState;
 use crate::identity::decide::agent;
-use crate::identity::state::ORG_CAS;
+use crate::identity::state::{GRANTS, ORG_CAS};
 use crate::json::{Json, Members};
 use crate::lane::orgkernel;
 use crate::lane::orgkernel::token_preimage::TokenPreimage;
@@ -149,13 +149,14 @@ pub fn mark_used(state: &State<'_>, command: &UseToken, ctx: &mut Context<'_>) -
 /// Decides [`RevokeToken`]: the token and all that were derived from it, in one commit.
 ///
 /// # Errors
-/// [`Rejection::NotFound`], [`Rejection::Invalid`].
+/// [`Rejection::NotFound`], [`Rejection::NotOwner`], [`Rejection::Invalid`].
 pub fn revoke(state: &State<'_>, command: &RevokeToken, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_optional("reason", command.reason.as_deref(), 500)?;
     let token = find(state, ctx.tenant(), command.token)?;
     if token.revoked.is_some() {
         return Ok(Decided::unchanged(Output::Token(Box::new(token))));
     }
+    check_owner(state, &token, ctx)?;
     let first = token.token;
     let mut events = Vec::new();
     let mut waiting = vec![token];
@@ -167,6 +168,17 @@ pub fn revoke(state: &State<'_>, command: &RevokeToken, ctx: &mut Context<'_>) -
         events.push(revoked(&token, cause, first, command.reason.as_deref(), ctx)?);
     }
     Ok(Decided::facts(ctx.tenant(), events))
+}
+
+/// Checks that the caller may end a token: an agent its own, an administrator those of all, and who is no agent has its
+/// right from its credential's scopes alone.
+fn check_owner(state: &State<'_>, token: &Token, ctx: &Context<'_>) -> Result<(), Stop> {
+    let Principal::Agent(own) = ctx.caller().actor.principal else { return Ok(()) };
+    let is_its = token.agent == Some(own) || token.principal == Principal::Agent(own);
+    if is_its || GRANTS.get(state.identity, own)?.is_some_and(|granted| granted.administrator) {
+        return Ok(());
+    }
+    Err(Rejection::NotOwner { thing: "token" }.into())
 }
 
 /// The events that end the live tokens of a mission, newest first.

@@ -1,9 +1,9 @@
 //! Access tokens by client credentials, and the keys that sign them.
 
 use chancery_ledger::actor::{Actor, Principal};
-use chancery_ledger::body::Kind;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::token::{Grant, Profile};
+use chancery_ledger::body::{Body, Kind};
 use chancery_ledger::ids::{AgentId, ThingId as _};
 use chancery_ledger::keys::SigningKey;
 use chancery_ledger::keystore::{SecretName, Secrets as _};
@@ -131,4 +131,73 @@ fn a_key_is_provided_once_and_rotated_with_its_predecessor_retired() {
     assert_eq!(KEYS.get(rows, added.key).unwrap().unwrap().retired, Some(w.now), "what it signed can be checked");
     w.when(RotateSigningKey { purpose: Purpose::OrgCa, public: vec![1] }).then_invalid("purpose");
     w.when_second(RotateSigningKey { purpose: eddsa, public: Vec::new() }).then_rejected(Rejection::NotRoot);
+}
+
+#[test]
+fn what_an_agent_was_granted_it_may_ask_for() {
+    let (mut w, ada, secret) = client();
+    let scopes = vec!["admin:orgs".to_owned()];
+    w.when(GrantScopes { agent: ada, scopes, administrator: false }).then_decided();
+    let ask = |scope| exchange(&ada.to_string(), &secret, &[scope]);
+    w.when(ask("admin:orgs")).then(&[Kind::TokenIssued]);
+    let scope = "webhooks:read".to_owned();
+    w.when(ask("webhooks:read")).then_refused(Rejection::ScopeNotHeld { scope }, &[Kind::TokenRefused]);
+}
+
+#[test]
+fn a_rotated_or_revoked_secret_is_dead_at_once() {
+    let (mut w, ada, secret) = client();
+    let credential = of_kind(&w.events, |body| match body {
+        Body::CredentialCreated(it) => Some(it.credential),
+        _ => None,
+    })[..]
+        .last()
+        .copied()
+        .unwrap();
+    let ask = |secret: &str| exchange(&ada.to_string(), secret, &["agents:read"]);
+    let rotate = RotateCredential { credential, agent: None, expires: None, as_administrator: false };
+    let fresh = w.when(rotate).shown().to_owned();
+    w.when(ask(&secret)).then_refused(Rejection::ClientInvalid, &[Kind::AuthenticationFailed]);
+    w.when(ask(&fresh)).then(&[Kind::TokenIssued]);
+    let cause = "lost".to_owned();
+    w.when(RevokeCredential { credential, agent: None, cause, as_administrator: false }).then_decided();
+    let outcome = w.when(ask(&fresh));
+    assert_eq!(the!(&outcome.events, AuthenticationFailed).why, "revoked");
+    outcome.then_refused(Rejection::ClientInvalid, &[Kind::AuthenticationFailed]);
+}
+
+#[test]
+fn a_month_has_so_many_tokens_where_the_tenant_says_so() {
+    let (mut w, ada, secret) = client();
+    let (tenant, limits) = (w.root, Some([("tokens_per_month".to_owned(), 2)].into()));
+    w.when(UpdateTenant { tenant, name: None, tier: None, limits }).then_decided();
+    let ask = || exchange(&ada.to_string(), &secret, &["agents:read"]);
+    w.when(ask()).then(&[Kind::TokenIssued]);
+    w.when(ask()).then(&[Kind::TokenIssued]);
+    let used_up = Rejection::QuotaExhausted { quota: "tokens a month", max: 2 };
+    w.when(ask()).then_refused(used_up, &[Kind::TokenRefused]);
+    // The clock stands on the second of a month.
+    w.advance_secs(31 * 86_400);
+    w.when(ask()).then(&[Kind::TokenIssued]);
+}
+
+#[test]
+fn an_agent_ends_its_own_tokens_and_an_administrator_all() {
+    let (mut w, ada, secret) = client();
+    let bob = w.agent("bob");
+    let token = |w: &mut World| {
+        let events = w.when(exchange(&ada.to_string(), &secret, &["agents:read"])).then(&[Kind::TokenIssued]);
+        the!(&events, TokenIssued).token
+    };
+    let by = |w: &World, agent| {
+        let actor = Actor { principal: Principal::Agent(agent), ..w.owner.actor.clone() };
+        Caller { tenant: w.root, actor }
+    };
+    let first = token(&mut w);
+    let bobs = by(&w, bob);
+    w.when_as(&bobs, w.root, revoke_token(first)).then_rejected(Rejection::NotOwner { thing: "token" });
+    w.when_as(&by(&w, ada), w.root, revoke_token(first)).then(&[Kind::TokenRevoked]);
+    let second = token(&mut w);
+    w.when(GrantScopes { agent: bob, scopes: Vec::new(), administrator: true }).then_decided();
+    w.when_as(&bobs, w.root, revoke_token(second)).then(&[Kind::TokenRevoked]);
 }

@@ -7,23 +7,18 @@ use std::sync::Mutex;
 use chancery_ledger::actor::{Actor, Method, Principal};
 use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::JsonText;
-use chancery_ledger::body::identity::{
-    ChallengePurpose, CredentialCreated, CredentialKind, Disclosure, EndCause, Environment, Visibility,
-};
+use chancery_ledger::body::identity::{ChallengePurpose, Disclosure, EndCause, Environment, Visibility};
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::token::Bound as Limit;
 use chancery_ledger::body::{Body, Kind, Prelude, SUBJECTS_MAX};
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, Seq, TenantId, ThingId as _, TokenId, uuid_v7,
-};
+use chancery_ledger::ids::{AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, Seq, TenantId, TokenId};
 use chancery_ledger::keys::SigningKey;
 use chancery_ledger::keystore::{KeystoreError, NewSecret, SecretName, Secrets};
 use chancery_ledger::time::Micros;
 use chancery_projections::bootstrap;
 use chancery_projections::command::*;
 use chancery_projections::context::{Caller, Context, Opener, Random, RandomError};
-use chancery_projections::credential::secret_hash;
 use chancery_projections::decide::decide;
 use chancery_projections::decision::{Answer, State, Stop};
 use chancery_projections::identity::view as identity;
@@ -323,32 +318,8 @@ impl World {
         let system = Caller { tenant: self.root, actor: Actor::system() };
         let purpose = Purpose::JwtEddsa;
         drop(self.when_as(&system, self.root, ProvideTokenKey { purpose, public: Vec::new() }));
-        let secret = format!("sk_live_{}", hex::encode([7; 32]));
-        let created = CredentialCreated {
-            credential: CredentialId::from_uuid(uuid_v7(self.now.millis(), [7; 10])),
-            principal: Principal::Agent(agent),
-            kind: CredentialKind::ClientSecret,
-            name: None,
-            hash: secret_hash(&secret),
-            scopes: Vec::new(),
-            audience: vec!["agentidp".into()],
-            expires: None,
-        };
-        let body = Body::from(created);
-        let event = Event {
-            seq: Seq(self.events.len() as u64),
-            time: self.now,
-            tenant: self.root,
-            actor: Actor::system(),
-            subjects: body.subjects(),
-            correlation: None,
-            causation: None,
-            idempotency: None,
-            prelude: Prelude::default(),
-            body,
-        };
-        self.apply(event);
-        secret
+        let created = self.when(CreateCredential { agent, expires: None, as_administrator: false });
+        created.shown().to_owned()
     }
 
     /// Issues a token for `msn_test000001`, good for an hour.

@@ -122,6 +122,9 @@ async fn exchange(call: &Call, claim: &Claim, scopes: Vec<String>, audience: Vec
         Some(client) => app.client(client, secret).await?.ok(),
         None => None,
     };
+    if let Some(principal) = &principal {
+        call.rate.admit(app, principal)?;
+    }
     let caller = match &principal {
         Some(principal) => {
             call.rate.admit(app, principal)?;

@@ -16,11 +16,13 @@ use crate::command::{ClientProof, ExchangeToken};
 use crate::context::Context;
 use crate::credential::secret_hash;
 use crate::decision::{Decided, State, Stop};
-use crate::identity::decide::agent;
-use crate::identity::state::{AGENTS, Agent, CREDENTIAL_HASHES, CREDENTIALS, TOKEN_KEYS, purpose_code};
+use crate::identity::decide::{agent, tenant};
+use crate::identity::state::{AGENTS, Agent, CREDENTIAL_HASHES, CREDENTIALS, GRANTS, TOKEN_KEYS, purpose_code};
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
 use crate::scope::AgentIdpScope;
+use crate::tier::{self, TOKENS_PER_MONTH};
+use crate::token::usage;
 
 /// How long an access token lives, in seconds (DOMAIN section 3.2).
 pub const LIFE_SECS: i64 = 3600;
@@ -37,7 +39,7 @@ const CLAIM_CHARS_MAX: usize = 64;
 ///
 /// # Errors
 /// In this order: [`Rejection::Invalid`], [`Rejection::ClientInvalid`], [`Rejection::AgentNotUsable`],
-/// [`Rejection::ScopeUnknown`], [`Rejection::ScopeNotHeld`]. All but the first are facts.
+/// [`Rejection::ScopeUnknown`], [`Rejection::ScopeNotHeld`], [`Rejection::QuotaExhausted`]. All but the first are facts.
 pub fn exchange(state: &State<'_>, command: &ExchangeToken, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check(command)?;
     let tenant = ctx.tenant();
@@ -59,7 +61,11 @@ pub fn exchange(state: &State<'_>, command: &ExchangeToken, ctx: &mut Context<'_
         }
         Err(stop) => return Err(stop),
     }
-    if let Some(why) = scopes_refused(&command.scopes) {
+    let refused = match scopes_refused(state, &agent, &command.scopes)? {
+        None => quota_refused(state, &agent, ctx.now())?,
+        refused => refused,
+    };
+    if let Some(why) = refused {
         let fact = TokenRefused {
             profile: Profile::Access,
             agent: Some(agent.agent),
@@ -80,29 +86,49 @@ fn proof_fails(
     let digest = match proof {
         ClientProof::Secret(secret) => secret_hash(&secret.0),
         ClientProof::Assertion { key } => {
-            let held = agent.identity_key.as_ref().is_some_and(|identity| identity.key == *key);
-            return Ok((!held).then_some("key_revoked"));
+            let keys = [&agent.identity_key, &agent.did_key];
+            let is_held = keys.into_iter().flatten().any(|held| held.key == *key);
+            return Ok((!is_held).then_some("key_revoked"));
         }
     };
     let Some(id) = CREDENTIAL_HASHES.get(state.identity, digest)? else { return Ok(Some("unknown")) };
     let credential = CREDENTIALS.get(state.identity, id)?.ok_or(RowsError::Missing("a credential"))?;
-    let is_its = credential.principal == Principal::Agent(agent.agent);
+    // BLAKE3's own comparison takes the same time wherever two hashes differ.
+    let is_its = credential.principal == Principal::Agent(agent.agent)
+        && blake3::Hash::from(credential.hash.0) == blake3::Hash::from(digest.0);
     if !is_its || credential.kind != CredentialKind::ClientSecret {
         return Ok(Some("unknown"));
     }
     Ok(credential.dead(now))
 }
 
-/// Why the scopes asked for are not given, the first of them that is wrong.
-fn scopes_refused(scopes: &[String]) -> Option<Rejection> {
+/// Why the scopes asked for are not given: the first that there is not, else the first that the agent was not granted.
+fn scopes_refused(state: &State<'_>, agent: &Agent, scopes: &[String]) -> Result<Option<Rejection>, RowsError> {
+    let mut beyond = Vec::new();
     for text in scopes {
         match AgentIdpScope::find(text) {
-            None => return Some(Rejection::ScopeUnknown { scope: text.clone() }),
-            Some(scope) if !scope.is_core => return Some(Rejection::ScopeNotHeld { scope: text.clone() }),
+            None => return Ok(Some(Rejection::ScopeUnknown { scope: text.clone() })),
+            Some(scope) if !scope.is_core => beyond.push(text),
             Some(_) => {}
         }
     }
-    None
+    if beyond.is_empty() {
+        return Ok(None);
+    }
+    let granted = GRANTS.get(state.identity, agent.agent)?.unwrap_or_default().scopes;
+    let missing = beyond.into_iter().find(|text| !granted.contains(text));
+    Ok(missing.map(|text| Rejection::ScopeNotHeld { scope: text.clone() }))
+}
+
+/// Why an agent is given no more tokens this month: its tenant or its organisation has a quota, and it is used up.
+fn quota_refused(state: &State<'_>, agent: &Agent, now: Micros) -> Result<Option<Rejection>, Stop> {
+    let home = tenant::find(state, agent.tenant)?;
+    let organisation = tenant::find_organisation(state, agent.tenant, agent.organisation)?;
+    let own = tier::quota(organisation.tier.as_deref().unwrap_or_default(), &organisation.limits, TOKENS_PER_MONTH);
+    let quotas = [tier::quota(&home.tier, &home.limits, TOKENS_PER_MONTH), own];
+    let Some(max) = quotas.into_iter().flatten().min() else { return Ok(None) };
+    let issued = usage::issued_in_month(state.token, agent.agent, now)?;
+    Ok((issued >= max).then_some(Rejection::QuotaExhausted { quota: "tokens a month", max }))
 }
 
 fn issued(state: &State<'_>, command: &ExchangeToken, agent: AgentId, ctx: &mut Context<'_>) -> Result<Body, Stop> {
