@@ -35,6 +35,8 @@ use crate::world::{START, Seeded};
 pub const WORDS: &[&str] = &[
     "$ADMIN",
     "$ORGKERNEL",
+    "$DESTINATION",
+    "$SUBSCRIPTION",
     "$READER",
     "$OTHER",
     "$REVOKED",
@@ -188,6 +190,13 @@ impl Service {
         self.words.mean("ISSUER", text(&issuer, "/result/issuer/id"));
         let rule = json!({"provider": "github", "repository": "acme/neighbour", "agent": agent});
         self.words.mean("RULE", text(&self.command("AddIssuerRule", rule), "/result/issuer_rule/id"));
+        // The name stands for an address that is not called, so nothing leaves this machine.
+        let destination = json!({"url": "https://localhost:9/", "confirm": true});
+        let destination = self.command("AddDestination", destination);
+        self.words.mean("DESTINATION", text(&destination, "/result/destination/id"));
+        let subscription = json!({"url": "https://localhost:9/", "events": ["AgentRegistered"]});
+        let subscription = self.command("Subscribe", subscription);
+        self.words.mean("SUBSCRIPTION", text(&subscription, "/result/subscription/id"));
         for (word, prefix, id) in [
             ("AGENT", "AID", &agent),
             ("TOKEN", "TOK", &token),

@@ -22,6 +22,8 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("chain", "$CHAIN"),
     ("issuer", "$ISSUER"),
     ("rule", "$RULE"),
+    ("destination", "$DESTINATION"),
+    ("subscription", "$SUBSCRIPTION"),
     ("view", "execution"),
 ];
 
