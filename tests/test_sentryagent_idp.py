@@ -20,7 +20,7 @@ def test_both_faces_are_the_same(name: str) -> None:
 
 
 def test_what_is_unknown_is_passed_over_and_what_is_missing_is_not() -> None:
-    body = {types.camel_case(each.name): "x" for each in fields(Agent)}
+    body: dict[str, object] = {types.camel_case(each.name): "x" for each in fields(Agent)}
     assert types.read(Agent, body | {"new": 1}).agent_id == "x"
     for name in body:
         with pytest.raises(KeyError):
@@ -44,5 +44,6 @@ def test_refusals_of_either_shape() -> None:
     assert (own.code, str(own), own.http_status, own.details) == ("VALIDATION_ERROR", "no", 400, {"field": "email"})
     oauth = AgentIdPError.from_reply(401, {"error": "invalid_client", "error_description": "wrong secret"})
     assert (oauth.code, str(oauth), oauth.http_status) == ("invalid_client", "wrong secret", 401)
-    for body in (None, [], {}, "text", {"code": 5}):
-        assert AgentIdPError.from_reply(502, body).http_status == 502
+    others: list[object] = [None, [], {}, "text", {"code": 5}]
+    for other in others:
+        assert AgentIdPError.from_reply(502, other).http_status == 502

@@ -24,10 +24,10 @@ def fresh(stem: str) -> str:
 
 @dataclass
 class Caller:
-    """Somebody with a bearer, or with none. All share their daemon's connections."""
+    """Somebody with a bearer; an empty one is not sent. All share their daemon's connections."""
 
     http: httpx.Client
-    token: str | None = None
+    token: str = ""
 
     def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, **how: object) -> httpx.Response:
         """One exchange below the base path."""
@@ -35,7 +35,7 @@ class Caller:
 
     def root(self, method: str, path: str, *, headers: dict[str, str] | None = None, **how: object) -> httpx.Response:
         """One exchange with a path of the root."""
-        bearer = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
+        bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return self.http.request(method, path, headers=bearer | (headers or {}), **how)  # type: ignore[arg-type]
 
     def get(self, path: str, **query: object) -> httpx.Response:

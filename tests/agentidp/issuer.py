@@ -30,10 +30,10 @@ class Issuer:
         self.kid = f"key-{time.monotonic_ns()}"
         if algorithm == "RS256":
             self.key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = rsa.generate_private_key(65537, 2048)
-            public = json.loads(RSAAlgorithm.to_jwk(self.key.public_key()))  # type: ignore[arg-type]
+            public = json.loads(RSAAlgorithm.to_jwk(self.key.public_key()))
         else:
             self.key = ec.generate_private_key(ec.SECP256R1())
-            public = json.loads(ECAlgorithm.to_jwk(self.key.public_key()))  # type: ignore[arg-type]
+            public = json.loads(ECAlgorithm.to_jwk(self.key.public_key()))
         public |= {"kid": self.kid, "use": "sig", "alg": algorithm}
         self.listener.documents[self._path] = {"keys": [public]}
         discovery = {"issuer": self.url, "jwks_uri": self.jwks_url}
