@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,19 @@ pub struct Request {
     pub peer: IpAddr,
     head: Box<Parts>,
     body: Incoming,
+    unread: Option<Unread>,
+}
+
+/// Tells whether a body still waits to be read, when its request is answered and gone.
+#[derive(Debug, Clone)]
+pub struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    /// Whether it does.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Request {
@@ -35,7 +49,14 @@ impl Request {
     #[must_use]
     pub fn new(id: RequestId, peer: IpAddr, request: hyper::Request<Incoming>) -> Self {
         let (head, body) = request.into_parts();
-        Self { id, peer, head: Box::new(head), body }
+        let unread = (!body.is_end_stream()).then(|| Unread(Arc::new(AtomicBool::new(true))));
+        Self { id, peer, head: Box::new(head), body, unread }
+    }
+
+    /// What tells whether its body was read; `None` when it has none.
+    #[must_use]
+    pub fn unread(&self) -> Option<Unread> {
+        self.unread.clone()
     }
 
     /// Its method.
@@ -116,11 +137,22 @@ impl Request {
             }
             Ok(whole.freeze())
         };
-        tokio::time::timeout(time, read).await.unwrap_or(Err(BodyError::TooSlow))
+        let read = tokio::time::timeout(time, read).await.unwrap_or(Err(BodyError::TooSlow));
+        if read.is_ok() {
+            self.no_longer_waits();
+        }
+        read
+    }
+
+    fn no_longer_waits(&self) {
+        if let Some(unread) = &self.unread {
+            unread.0.store(false, Ordering::Relaxed);
+        }
     }
 
     /// The body, to be read piece by piece.
     pub fn into_body(self) -> Incoming {
+        self.no_longer_waits();
         self.body
     }
 }

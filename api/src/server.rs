@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::StatusCode;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -268,13 +269,22 @@ async fn answer(app: Arc<App>, peer: IpAddr, request: hyper::Request<Incoming>) 
     let method = router::method_label(request.method());
     // For who follows a command through its trace; what deserves a warning names the request itself.
     let span = tracing::debug_span!("request", %id, method, path = request.uri().path());
-    let routed = pin!(router::answer(&app, Request::new(id.clone(), peer, request)).instrument(span.clone()));
+    let is_http2 = request.version() == Version::HTTP_2;
+    let request = Request::new(id.clone(), peer, request);
+    let unread = request.unread();
+    let routed = pin!(router::answer(&app, request).instrument(span.clone()));
     let (route, mut response) = match unless_panic(routed).await {
         Some(answered) => answered,
         None => ("panic", Problem::Internal.response(&id)),
     };
     if let Some(value) = id.header_value() {
         response.headers_mut().insert("x-request-id", value);
+    }
+    // A request that is refused before its body came ends an HTTP/1.1 connection; a client that is not told sends its next
+    // request into that end.
+    let is_refused = response.status().is_client_error();
+    if is_refused && !is_http2 && unread.is_some_and(|unread| unread.waits()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     app.metrics().count_request(method, route, status, took);
