@@ -13,7 +13,7 @@ from daemon import Daemon
 @pytest.fixture(scope="session")
 def idp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idp]:
     """The dialect. Tests keep to agents of their own."""
-    daemon = Daemon(tmp_path_factory.mktemp("agentidp")).start()
+    daemon = Daemon(tmp_path_factory.mktemp("agentidp"), "--record-origin", "--allow-private-targets").start()
     serving = Idp(daemon)
     yield serving
     serving.close()

@@ -18,10 +18,10 @@ class Tenant:
     caller: Caller
 
 
-def another(idp: Idp) -> Tenant:
-    """Makes one."""
+def another(idp: Idp, **more: object) -> Tenant:
+    """Makes one; of the tier that nothing limits, if nobody says otherwise."""
     with idp.daemon.admin() as native:
-        made = submit(native, "CreateTenant", {"slug": fresh("tenant-"), "name": "Another"})
+        made = submit(native, "CreateTenant", {"slug": fresh("tenant-"), "name": "Another", "tier": "enterprise"} | more)
     key = made["result"]["shown_once"]["api_key"]
     with idp.daemon.client(key) as native:
         agent = submit(native, "RegisterAgent", {"name": "theirs"})["result"]["agent"]["id"]
