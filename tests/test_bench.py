@@ -39,7 +39,8 @@ def check_loads(report: dict) -> None:
         counts = {name: spent["count"] for name, spent in load["inside"]["stages"]}
         assert counts["queue"] == counts["decide"] == counts["sync"] == load["commands"]
         assert set(load["inside"]["visible"]) <= {"identity", "token", "trust", "execution", "journal"}
-    assert all(ratio > 0 for ratio in report["ratios"].values())
+    of_tokens = {"introspections_to_empty_answers", "tokens_issued_to_commands"}
+    assert all(ratio > 0 for name, ratio in report["ratios"].items() if name not in of_tokens)
 
 
 def test_a_daemon_of_its_own_is_started_measured_and_cleared_away(tmp_path: Path) -> None:
@@ -71,6 +72,18 @@ def test_a_running_daemon_is_measured_and_keeps_what_was_sent(tmp_path: Path, da
     assert report["event"] == "mix" and report["offline"] is None and report["restart"] is None
     assert after - before >= sum(load["commands"] for load in report["loads"])
     assert report["loads"][-1]["pace_per_sec"] == 50
+
+
+def test_tokens_are_measured_beside_the_emptiest_answer_and_a_plain_command() -> None:
+    report = bench("--only", "single,tokens", "--chanceryd", binary("CHANCERYD", "chanceryd"))
+    shapes = [(load["name"], load["connections"]) for load in report["loads"]]
+    beside = [(name, connections) for connections in (1, 4) for name in ("empty", "introspect", "issue")]
+    assert shapes == [("single", 1), ("single", 4), *beside]
+    assert all(load["refused"] == 0 and load["commands"] > 0 for load in report["loads"])
+    of = {(load["name"], load["connections"]): load["per_sec"] for load in report["loads"]}
+    ratios = report["ratios"]
+    assert ratios["introspections_to_empty_answers"] == pytest.approx(of["introspect", 4] / of["empty", 4])
+    assert ratios["tokens_issued_to_commands"] == pytest.approx(of["issue", 4] / of["single", 4])
 
 
 def test_the_table_for_people_says_what_json_says() -> None:

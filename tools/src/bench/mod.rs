@@ -11,6 +11,7 @@ mod offline;
 mod processor;
 mod report;
 mod stages;
+mod tokens;
 mod work;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use self::load::{Load, Measured, Source};
 use self::machine::{Machine, Units};
 use self::report::{Growth, LoadReport, Memory, Ratios, Report, Restart};
 use self::stages::Reading;
+use self::tokens::Tokens;
 use self::work::Scene;
 use crate::{output, progress};
 
@@ -102,6 +104,8 @@ enum What {
     Batch,
     /// Single commands at a fixed rate.
     Paced,
+    /// Access tokens, issued and introspected, and the emptiest answer of the same server.
+    Tokens,
     /// Verifying, replaying, proving and restarting, on the log that the loads left; only of a daemon started here.
     Offline,
 }
@@ -324,6 +328,15 @@ impl<'a> Bench<'a> {
             let load = Load { pace: Some(pace), ..self.load(connections) };
             self.measure(target, pid, "paced", 1, &load, &mut *singles)?;
         }
+        if only.contains(&What::Tokens) {
+            let tokens = Tokens::set(target)?;
+            for connections in connections {
+                let load = self.load(*connections);
+                self.measure(target, pid, "empty", 1, &load, &mut tokens.empty())?;
+                self.measure(target, pid, "introspect", 1, &load, &mut tokens.introspect())?;
+                self.measure(target, pid, "issue", 1, &load, &mut tokens.issue())?;
+            }
+        }
         self.report.memory = memory(pid);
         self.report.ratios = ratios(&self.report);
         Ok(())
@@ -389,5 +402,18 @@ fn ratios(report: &Report) -> Ratios {
         peak_commands_per_flush: peak.map(|peak| peak * flush_micros / 1e6),
         one_connection_to_flush_and_signature: one.map(|one| one / (flush_micros + signature_micros)),
         paced_p99_in_flushes: paced.map(|paced| paced / flush_micros),
+        introspections_to_empty_answers: side_by_side(report, "introspect", "empty"),
+        tokens_issued_to_commands: side_by_side(report, "issue", "single"),
     }
+}
+
+/// How many times as many a second as of the other, on as many connections: 64, or else the most that both were measured
+/// with.
+fn side_by_side(report: &Report, name: &str, other: &str) -> Option<f64> {
+    let others = report.loads.iter().filter(|load| load.name == other);
+    let pairs = others.filter_map(|other| {
+        let mut same = report.loads.iter().filter(|load| load.name == name && load.connections == other.connections);
+        same.next().map(|load| (load.connections, load.per_sec / other.per_sec))
+    });
+    pairs.max_by_key(|(connections, _)| (*connections == 64, *connections)).map(|(_, ratio)| ratio)
 }

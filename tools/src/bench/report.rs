@@ -40,7 +40,7 @@ pub struct Report {
 /// One load and what came of it.
 #[derive(Debug, Serialize)]
 pub struct LoadReport {
-    /// `single`, `batch`, or `paced`.
+    /// `single`, `batch` or `paced`; `empty`, `introspect` or `issue`.
     pub name: &'static str,
     /// Connections.
     pub connections: usize,
@@ -106,6 +106,10 @@ pub struct Ratios {
     pub one_connection_to_flush_and_signature: Option<f64>,
     /// 99 of 100 commands at the paced load took no longer, in flushes.
     pub paced_p99_in_flushes: Option<f64>,
+    /// Introspections, to the emptiest answers of the same server on as many connections.
+    pub introspections_to_empty_answers: Option<f64>,
+    /// Access tokens issued, to single commands on as many connections.
+    pub tokens_issued_to_commands: Option<f64>,
 }
 
 /// How a log grew.
@@ -230,7 +234,7 @@ fn title(load: &LoadReport) -> String {
     match load.name {
         "batch" => format!("batches {} × {}", load.lines, load.connections),
         "paced" => format!("paced {:.0}/s", load.pace_per_sec.unwrap_or_default()),
-        _ => format!("single × {}", load.connections),
+        name => format!("{name} × {}", load.connections),
     }
 }
 
@@ -242,6 +246,8 @@ fn print_ratios(out: &mut impl Write, ratios: &Ratios) -> io::Result<()> {
             "× one flush and one signature: a command on one connection, 50 %",
         ),
         (ratios.paced_p99_in_flushes, "× one flush: a command at the paced load, 99 %"),
+        (ratios.introspections_to_empty_answers, "introspections for each empty answer of the same server"),
+        (ratios.tokens_issued_to_commands, "access tokens issued for each plain command"),
     ];
     if lines.iter().any(|(ratio, _)| ratio.is_some()) {
         writeln!(out, "\nratios")?;
@@ -268,7 +274,7 @@ fn print_inside(out: &mut impl Write, load: &LoadReport) -> io::Result<()> {
         Some(p99) => writeln!(out, "    {name:<28}{mean:>10.1}{:>12}", format!("({p99:.0})")),
         None => writeln!(out, "    {name:<28}{mean:>10.1}"),
     };
-    if load.name == "single" || load.name == "paced" {
+    if load.name != "batch" {
         row(out, "client, whole", load.latency_micros.mean, None)?;
         if let Some(request) = &inside.request {
             row(out, "daemon, head to head", request.mean_micros, Some(request.p99_micros))?;

@@ -115,7 +115,8 @@ pub struct Turns {
 }
 
 impl Turns {
-    fn of(requests: Vec<Outgoing>) -> Self {
+    /// These, over and over.
+    pub fn of(requests: Vec<Outgoing>) -> Self {
         Self { requests, at: 0, left: None, last: None }
     }
 }
