@@ -171,8 +171,8 @@ pub(super) struct Decider {
     numbered: Numbered,
     replies: Vec<Reply>,
     has_new_keys: bool,
-    /// How many looks into tokens it records.
-    looks: u64,
+    /// Whether looks into tokens wait for it to be closed, which records them.
+    has_looks: bool,
     /// The group takes no more commands, because a new key seals what comes after it.
     is_closed: bool,
     /// Groups handed over that may not be in the log yet.
@@ -200,7 +200,7 @@ impl Decider {
             numbered: Numbered::default(),
             replies: Vec::new(),
             has_new_keys: false,
-            looks: 0,
+            has_looks: false,
             is_closed: false,
             in_flight: VecDeque::new(),
             lag_events_max,
@@ -212,7 +212,7 @@ impl Decider {
         while let Some(message) = self.next_message() {
             match message {
                 Message::Job(job) => self.take(*job),
-                Message::Looks => self.take_looks(),
+                Message::Looks => self.has_looks = true,
                 Message::Stop => {
                     self.finish();
                     return;
@@ -227,11 +227,7 @@ impl Decider {
         loop {
             if self.is_empty() {
                 self.begin_group()?;
-                // What the group before had no room for.
-                self.take_looks();
-                if self.is_empty() {
-                    return self.jobs.recv().ok();
-                }
+                return self.jobs.recv().ok();
             }
             if self.is_full() {
                 self.hand_over()?;
@@ -263,15 +259,17 @@ impl Decider {
             }
             self.take(*job);
         }
-        self.take_looks();
-        if !self.is_empty() {
-            let _ = self.hand_over();
+        self.has_looks = self.shared.looks.any_wait();
+        while !self.is_empty() {
+            if self.hand_over().is_none() {
+                return;
+            }
         }
     }
 
     /// Whether the group has neither anybody who waits nor anything to record.
     fn is_empty(&self) -> bool {
-        self.replies.is_empty() && self.numbered.events().is_empty()
+        self.replies.is_empty() && !self.has_looks
     }
 
     fn is_full(&self) -> bool {
@@ -288,15 +286,16 @@ impl Decider {
     }
 
     fn close_group(&mut self) -> Group {
-        self.take_looks();
+        let looks = self.take_looks();
+        // Others can have come meanwhile, or there was no room for all of them.
+        self.has_looks = self.shared.looks.any_wait();
         // The next group is about as large as this one.
         let next = Numbered::with_capacity(self.numbered.events().len());
         let numbered = Arc::new(std::mem::replace(&mut self.numbered, next));
         self.in_flight.push_back(numbered.clone());
         let has_new_keys = std::mem::take(&mut self.has_new_keys);
         self.is_closed = false;
-        let (replies, looks) = (std::mem::take(&mut self.replies), std::mem::take(&mut self.looks));
-        Group { numbered, replies, has_new_keys, looks, closed: Instant::now() }
+        Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys, looks, closed: Instant::now() }
     }
 
     /// Begins a group: waits for views that are too far behind. Nothing decided waits in here then, so they can catch up.
@@ -358,7 +357,7 @@ impl Decider {
                 Step::Decided(at)
             }
             Ok(Message::Looks) => {
-                self.take_looks();
+                self.has_looks = true;
                 Step::Waits
             }
             Ok(Message::Stop) => Step::Over,
@@ -371,30 +370,32 @@ impl Decider {
         if self.is_empty() { None } else { Some(self.close_group()) }
     }
 
-    /// Takes the notes of looks into tokens into the group. They are lost if that fails, as the answers to them changed
-    /// nothing.
-    fn take_looks(&mut self) {
+    /// Takes the notes of looks into tokens into the group, and tells how many. They are lost if that fails, as the
+    /// answers to them changed nothing.
+    fn take_looks(&mut self) -> u64 {
         // The event that names a new sealing key is the last of its commit.
         if self.is_closed {
-            return;
+            return 0;
         }
         let (count, events) = self.shared.looks.take();
         if count == 0 {
-            return;
+            return 0;
         }
         let (len, next) = (self.numbered.events().len(), self.next);
         match self.write_looks(events) {
             Ok(()) => {
                 self.overlays.iter_mut().for_each(|(_, overlay)| overlay.keep());
-                self.looks += count;
+                count
             }
             Err(fault) => {
                 self.overlays.iter_mut().for_each(|(_, overlay)| overlay.take_back());
                 self.numbered.truncate(len);
                 self.next = next;
                 self.shared.looks.recorded(count);
-                let (Fault::Unavailable(why) | Fault::Stopped(why)) = fault else { return };
-                tracing::error!(count, why, "looks into tokens could not be recorded");
+                if let Fault::Unavailable(why) | Fault::Stopped(why) = fault {
+                    tracing::error!(count, why, "looks into tokens could not be recorded");
+                }
+                0
             }
         }
     }

@@ -66,6 +66,11 @@ impl Looks {
         (count, events)
     }
 
+    /// Whether any note waits.
+    pub(super) fn any_wait(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Counts notes as recorded.
     pub(super) fn recorded(&self, count: u64) {
         self.recorded.fetch_add(count, Ordering::AcqRel);
