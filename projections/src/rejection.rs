@@ -179,9 +179,9 @@ pub enum Rejection {
     #[error("{amount} {currency} is more than the agent's spending limit of {limit} {currency}{}", within(*.hours))]
     SpendingLimitExceeded {
         /// How much may be moved.
-        limit: Decimal,
+        limit: Box<Decimal>,
         /// How much would have been moved.
-        amount: Decimal,
+        amount: Box<Decimal>,
         /// In which currency.
         currency: String,
         /// In so many hours, and with all that was moved in them; `None` is in one transaction.

@@ -148,7 +148,7 @@ pub fn first_after(length: u64, time: Micros, at: impl Fn(u64) -> Result<Micros,
 pub fn spent_since(rows: &dyn Rows, agent: AgentId, currency: &str, since: Micros) -> Result<Sum, RowsError> {
     let list = (agent, currency);
     let length = SPENT.len(rows, list)?;
-    let get = |ordinal| Ok(SPENT.get(rows, list, ordinal)?.ok_or(RowsError::Missing("a list's member"))?);
+    let get = |ordinal| SPENT.get(rows, list, ordinal)?.ok_or(RowsError::Missing("a list's member"));
     if length == 0 {
         return Ok(Sum::default());
     }

@@ -58,8 +58,8 @@ fn what_an_agent_may_it_does_and_the_rest_is_refused_in_order() {
     w.when(ExecuteTransaction { currency: "EUR".into(), ..pay(ada, "0") }).then(&[Kind::TransactionCompleted]);
 
     let over = Rejection::SpendingLimitExceeded {
-        limit: "100".parse().unwrap(),
-        amount: "100.01".parse().unwrap(),
+        limit: Box::new("100".parse().unwrap()),
+        amount: Box::new("100.01".parse().unwrap()),
         currency: "USD".into(),
         hours: None,
     };
@@ -100,8 +100,8 @@ fn an_agent_without_a_limit_moves_nothing() {
     let poor = registered(&w.when(command).then_decided());
     w.when(pay(poor, "0")).then(&[Kind::TransactionCompleted]);
     let over = Rejection::SpendingLimitExceeded {
-        limit: "0".parse().unwrap(),
-        amount: "0.01".parse().unwrap(),
+        limit: Box::new("0".parse().unwrap()),
+        amount: Box::new("0.01".parse().unwrap()),
         currency: "USD".into(),
         hours: None,
     };
@@ -115,8 +115,8 @@ fn a_key_happens_once_and_a_refusal_does_not_spend_it() {
     let keyed = |agent, amount: &str| ExecuteTransaction { key: Some("order-1".into()), ..pay(agent, amount) };
     w.when(keyed(ada, "101")).then_refused(
         Rejection::SpendingLimitExceeded {
-            limit: "100".parse().unwrap(),
-            amount: "101".parse().unwrap(),
+            limit: Box::new("100".parse().unwrap()),
+            amount: Box::new("101".parse().unwrap()),
             currency: "USD".into(),
             hours: None,
         },
@@ -158,8 +158,8 @@ fn windows_count_what_was_moved_in_them_reversed_or_not() {
     let (ada, bob) = (payer(&mut w), payer(&mut w));
     w.when(window(24, "150")).then(&[Kind::PolicyChanged]);
     let over = |amount: &str| Rejection::SpendingLimitExceeded {
-        limit: "150".parse().unwrap(),
-        amount: amount.parse().unwrap(),
+        limit: Box::new("150".parse().unwrap()),
+        amount: Box::new(amount.parse().unwrap()),
         currency: "USD".into(),
         hours: Some(24),
     };

@@ -103,8 +103,8 @@ pub fn check_limit(agent: &Agent, amount: Decimal, currency: &str) -> Option<Rej
     if of != currency {
         return Some(Rejection::CurrencyMismatch { limit: of.to_owned(), asked: currency.to_owned() });
     }
-    let currency = currency.to_owned();
-    (amount > most).then_some(Rejection::SpendingLimitExceeded { limit: most, amount, currency, hours: None })
+    let (limit, moved, currency) = (Box::new(most), Box::new(amount), currency.to_owned());
+    (amount > most).then_some(Rejection::SpendingLimitExceeded { limit, amount: moved, currency, hours: None })
 }
 
 /// Whether an agent may move an amount on top of what it moved lately.
@@ -123,8 +123,8 @@ pub fn check_windows(
         let moved = spent_since(state.execution, agent.agent, currency, since)? + Sum::from(amount);
         if moved > Sum::from(window.amount) {
             return Ok(Some(Rejection::SpendingLimitExceeded {
-                limit: window.amount,
-                amount,
+                limit: Box::new(window.amount),
+                amount: Box::new(amount),
                 currency: currency.to_owned(),
                 hours: Some(window.hours),
             }));
