@@ -43,6 +43,8 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/identity/agents", &views::identity::AGENTS),
     Route(GET, "/v1/identity/agents/{agent}", &views::identity::AGENT),
     Route(GET, "/v1/identity/agents/{agent}/certificate", &views::identity::CERTIFICATE),
+    Route(GET, "/v1/identity/agents/{agent}/credentials", &views::identity::CLIENT_SECRETS),
+    Route(GET, "/v1/identity/organisations/{organisation}/members", &views::identity::MEMBERSHIPS),
     Route(GET, "/v1/identity/credentials", &views::identity::CREDENTIALS),
     Route(GET, "/v1/identity/credentials/{credential}", &views::identity::CREDENTIAL),
     Route(GET, "/v1/identity/challenges/{challenge}", &views::identity::CHALLENGE),

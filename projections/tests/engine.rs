@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chancery_ledger::actor::Actor;
+use chancery_ledger::actor::Principal;
 use chancery_ledger::block_file::BlockFile;
 use chancery_ledger::body::Body;
 use chancery_ledger::body::ledger::Purpose;
@@ -46,7 +47,10 @@ fn the_first_start_makes_what_a_newcomer_needs_and_the_second_makes_nothing() {
     };
     let admin = credential(&shown.admin_key);
     assert_eq!(admin.scopes.len(), Scope::ALL.len());
-    assert_eq!(admin.audience, ["native", "orgkernel"]);
+    assert_eq!(admin.audience, ["native", "orgkernel", "agentidp"]);
+    let client = credential(&shown.agentidp.client_secret);
+    assert_eq!(client.principal, Principal::Agent(shown.agentidp.client_id));
+    assert!(AGENTS.get(&identity, shown.agentidp.client_id).unwrap().unwrap().did_key.is_some());
     let orgkernel = credential(&shown.orgkernel_token);
     assert_eq!((orgkernel.principal, orgkernel.audience), (admin.principal, vec!["orgkernel".to_owned()]));
     assert!(TENANTS.get(&identity, world.root).unwrap().unwrap().root);

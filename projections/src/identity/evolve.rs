@@ -155,6 +155,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             let agent = AGENTS.update(rows, it.agent, "an agent", |agent| {
                 agent.visibility = it.visibility.unwrap_or(agent.visibility);
                 agent.disclosure = it.disclosure.unwrap_or(agent.disclosure);
+                agent.listed = listed_since(agent.disclosure, agent.listed.unwrap_or(at));
                 agent.updated = at;
             })?;
             list(rows, &agent)
@@ -393,6 +394,7 @@ fn agent_registered(rows: &mut dyn RowsMut, event: &Event, it: &AgentRegistered)
         valid_until: it.valid_until,
         visibility: it.visibility,
         disclosure: it.disclosure,
+        listed: listed_since(it.disclosure, event.time),
         personal: it.personal.clone(),
         personal_updated: false,
         owner_hash: it.owner_hash,
@@ -505,6 +507,10 @@ fn enter_standing(rows: &mut dyn RowsMut, it: &Organisation) -> Result<(), RowsE
 fn enter_credentials(rows: &mut dyn RowsMut, agent: AgentId, credential: &Credential) -> Result<(), RowsError> {
     let length = CREDENTIALS_BY_AGENT.len(&*rows, agent)?;
     CREDENTIALS_OF_AGENT.enter(rows, (agent, credential.code()), length, credential.ordinal, Micros::MAX)
+}
+
+fn listed_since(disclosure: Disclosure, since: Micros) -> Option<Micros> {
+    (disclosure == Disclosure::Listed).then_some(since)
 }
 
 /// Brings the list of what anybody can find up to what an agent is now.

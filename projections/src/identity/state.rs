@@ -344,6 +344,8 @@ pub struct Agent {
     pub visibility: Visibility,
     /// Who may read its public profile.
     pub disclosure: Disclosure,
+    /// Since when it is listed, if it is.
+    pub listed: Option<Micros>,
     /// `AgentPersonal`, under the agent's key.
     pub personal: Encrypted,
     /// Whether `personal` was written by `AgentUpdated` rather than `AgentRegistered`: the two are encrypted in

@@ -325,3 +325,21 @@ fn an_organisation_has_quotas_roles_and_an_end() {
     let listed = |standing| view::organisations_page(&w.reading(), w.root, standing, page).unwrap().total;
     assert_eq!((listed(None), listed(Some(Standing::Active)), listed(Some(Standing::Deleted))), (2, 1, 1));
 }
+
+#[test]
+fn what_is_granted_can_be_asked_for() {
+    let mut w = World::new();
+    let ada = w.agent("ada");
+    let secret = w.when(secret_of(ada)).shown().to_owned();
+    let purpose = chancery_ledger::body::ledger::Purpose::JwtEddsa;
+    w.when(ProvideTokenKey { purpose, public: Vec::new() }).then_decided();
+    let ask = |scope: &str| -> ExchangeToken {
+        let proof = serde_json::json!({ "secret": secret });
+        serde_json::from_value(serde_json::json!({ "client": ada, "proof": proof, "scopes": [scope] })).unwrap()
+    };
+    let not_held = Rejection::ScopeNotHeld { scope: "admin:orgs".into() };
+    w.when(ask("admin:orgs")).then_refused(not_held, &[Kind::TokenRefused]);
+    w.when(ask("agents:write")).then(&[Kind::TokenIssued]);
+    w.when(GrantScopes { agent: ada, scopes: vec!["admin:orgs".into()], administrator: false }).then_decided();
+    w.when(ask("admin:orgs")).then(&[Kind::TokenIssued]);
+}

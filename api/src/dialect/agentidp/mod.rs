@@ -14,11 +14,14 @@ mod audit;
 mod call;
 pub mod compliance;
 mod credentials;
+mod did;
 mod discovery;
 pub mod error;
 mod federation;
 pub mod fields;
+mod marketplace;
 mod oidc;
+mod organisations;
 mod rate;
 mod tiers;
 mod token;
@@ -110,6 +113,17 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/audit", AUDIT, Query("audit_entries", Scope::AuditRead), to!(audit::query)),
     get("/api/v1/audit/{eventId}", AUDIT, Query("audit_entry", Scope::AuditRead), to!(audit::get)),
     get("/api/v1/audit/verify", AUDIT, Query("audit_verdict", Scope::AuditVerify), to!(audit::verify)),
+    post("/api/v1/organizations", ORGANISER, Command("CreateOrganisation"), to!(organisations::create)),
+    get("/api/v1/organizations", ORGANISER, ORGANISATIONS, to!(organisations::list)),
+    get("/api/v1/organizations/{orgId}", ORGANISER, ORGANISATIONS, to!(organisations::get)),
+    patch("/api/v1/organizations/{orgId}", ORGANISER, Command("UpdateOrganisation"), to!(organisations::update)),
+    delete("/api/v1/organizations/{orgId}", ORGANISER, Command("DeleteOrganisation"), to!(organisations::remove)),
+    post(
+        "/api/v1/organizations/{orgId}/members",
+        ORGANISER,
+        Command("AddOrganisationMember"),
+        to!(organisations::join),
+    ),
     get("/api/v1/analytics/tokens", Bearer, Query("usage_by_day", Scope::TokensList), to!(analytics::tokens)),
     get(
         "/api/v1/analytics/agents/activity",
@@ -133,12 +147,18 @@ pub const ROUTES: &[Route] = &[
         Query("deliveries", Scope::DeliveryRead),
         to!(webhooks::deliveries),
     ),
+    get("/api/v1/compliance/agent-cards", Bearer, Query("agents", Scope::AgentsList), to!(did::cards)),
     post("/api/v1/federation/trust", ORGANISER, Command("TrustIssuer"), to!(federation::trust)),
     get("/api/v1/federation/partners", ORGANISER, ISSUERS, to!(federation::list)),
     get("/api/v1/federation/partners/{id}", ORGANISER, ISSUERS, to!(federation::get)),
     patch("/api/v1/federation/partners/{id}", ORGANISER, Command("UpdateIssuer"), to!(federation::update)),
     delete("/api/v1/federation/partners/{id}", ORGANISER, Command("RemoveIssuer"), to!(federation::remove)),
     post("/api/v1/federation/verify", Bearer, ISSUERS, to!(federation::verify)),
+    get("/.well-known/did.json", Open, Public("did"), to!(did::server)),
+    get("/api/v1/agents/{agentId}/did", Open, PROFILE, to!(did::document)),
+    get("/agents/{agentId}/did.json", Open, PROFILE, to!(did::document)),
+    get("/api/v1/agents/{agentId}/did/resolve", READER, Query("agent", Scope::AgentsRead), to!(did::resolve)),
+    get("/api/v1/agents/{agentId}/did/card", Open, PROFILE, to!(did::card)),
     get("/.well-known/openid-configuration", Open, Public("metadata"), to!(discovery::metadata)),
     get("/.well-known/oauth-authorization-server", Open, Public("metadata"), to!(discovery::metadata)),
     get("/oauth2/authorize", Open, Public("metadata"), to!(token::authorize)),
@@ -146,6 +166,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/oidc/trust-policies", WRITER, Command("AddIssuerRule"), to!(oidc::add)),
     get("/api/v1/oidc/trust-policies", Bearer, Query("issuer_rules", Scope::CredentialsList), to!(oidc::list)),
     delete("/api/v1/oidc/trust-policies/{id}", WRITER, Command("RemoveIssuerRule"), to!(oidc::remove)),
+    get("/api/v1/marketplace/agents", Open, Public("listed_agents"), to!(marketplace::list)),
+    get("/api/v1/marketplace/agents/{agentId}", Open, Public("listed_agents"), to!(marketplace::get)),
 ];
 
 const READER: Access = Access::AnyOf(&["agents:read"]);
@@ -155,6 +177,8 @@ const WEBHOOKS_WRITE: Access = Access::AnyOf(&["webhooks:write", "agents:write"]
 const WRITER: Access = Access::AnyOf(&["agents:write"]);
 const ORGANISER: Access = Access::AnyOf(&["admin:orgs"]);
 const CREDENTIALS: Native = Query("credentials_of_agent", Scope::CredentialsList);
+const ORGANISATIONS: Native = Query("organisations", Scope::OrganisationsRead);
+const PROFILE: Native = Public("public_profile");
 const ISSUERS: Native = Query("issuers", Scope::IssuersRead);
 /// A look into a token, by whoever it is that asks: a bearer with the scope, or a client.
 const INTROSPECTION: Native = Query("introspection", Scope::TokensIntrospect);
@@ -199,12 +223,14 @@ pub fn contents() -> impl Iterator<Item = Line> {
 }
 
 /// Where a request to a path goes below [`PREFIX`]; `None` when it is not for this mount. Metadata of an issuer with a path
-/// stands at the host's root (RFC 8414 section 3.1).
+/// stands at the host's root (RFC 8414 section 3.1), and so do the documents of identifiers on the host (did:web).
 #[must_use]
 pub fn mounted(path: &str) -> Option<&str> {
     match path.strip_prefix(PREFIX) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Some(rest),
         Some(_) => None,
+        None if path == "/.well-known/did.json" => Some(path),
+        None if path.starts_with("/agents/") && path.ends_with("/did.json") => Some(path),
         None => path.strip_suffix(PREFIX).filter(|rest| rest.starts_with("/.well-known/")),
     }
 }

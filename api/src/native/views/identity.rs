@@ -7,7 +7,7 @@ use chancery_ledger::tree::verifier_key::VerifierKey;
 use chancery_projections::identity::state::AgentStatus;
 use chancery_projections::identity::view::{
     self, AgentFilter, AgentView, CertificateView, ChallengeView, CredentialFilter, CredentialView, LedgerView,
-    MemberView, OrganisationView, PublicKeyView, TenantView,
+    MemberView, MembershipView, OrganisationView, PublicKeyView, TenantView,
 };
 use chancery_projections::rejection::Rejection;
 use chancery_projections::view::Page;
@@ -120,6 +120,26 @@ pub const CERTIFICATE: Operation = get!(
     [path("agent", Form::Id(ThingKind::Agent), "The agent's id, in any spelling.")],
     CertificateView,
     certificate
+);
+
+/// `GET /v1/identity/agents/{agent}/credentials`.
+pub const CLIENT_SECRETS: Operation = list!(
+    "listClientSecrets",
+    "The client secrets of an agent: never the secrets themselves.",
+    CredentialsList,
+    [path("agent", Form::Id(ThingKind::Agent), "The agent's id, in any spelling.")],
+    CredentialView,
+    client_secrets
+);
+
+/// `GET /v1/identity/organisations/{organisation}/members`.
+pub const MEMBERSHIPS: Operation = list!(
+    "listMemberships",
+    "Agents that have roles in an organisation.",
+    OrganisationsRead,
+    [path("organisation", Form::Id(ThingKind::Organisation), "The organisation's id.")],
+    MembershipView,
+    memberships
 );
 
 /// `GET /v1/identity/credentials`.
@@ -246,6 +266,18 @@ async fn credentials(call: Call) -> Result<Response, Problem> {
     let filter = CredentialFilter { principal: None, live: call.flag("live") };
     let reading = held.reading(call.app.opener(), now);
     Ok(page(&view::credentials(&reading, call.tenant()?, &filter, &call.paging()?)?))
+}
+
+async fn client_secrets(call: Call) -> Result<Response, Problem> {
+    let (id, tenant) = (call.path_id("agent")?, call.tenant()?);
+    let (held, now) = call.held().await?;
+    Ok(page(&view::client_secrets(&held.reading(call.app.opener(), now), tenant, id, &call.paging()?)?))
+}
+
+async fn memberships(call: Call) -> Result<Response, Problem> {
+    let (id, tenant) = (call.path_id("organisation")?, call.tenant()?);
+    let (held, now) = call.held().await?;
+    Ok(page(&view::memberships(&held.reading(call.app.opener(), now), tenant, id, &call.paging()?)?))
 }
 
 async fn credential(call: Call) -> Result<Response, Problem> {

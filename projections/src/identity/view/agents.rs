@@ -19,8 +19,8 @@ use super::{fingerprint, member};
 use crate::identity::decide::agent::OWNER_HASH;
 use crate::identity::state::{
     AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentKey, AgentStatus, CERTIFICATES, GRANTS, HANDLES,
-    KEYS, KIND_IN_TENANT, ORGANISATIONS, OWNER_IN_TENANT, Organisation, STATUS_IN_ORGANISATION, STATUS_IN_TENANT,
-    Standing, TENANTS,
+    KEYS, KIND_IN_TENANT, LISTED, LISTED_NOW, ORGANISATIONS, OWNER_IN_TENANT, Organisation, STATUS_IN_ORGANISATION,
+    STATUS_IN_TENANT, Standing, TENANTS,
 };
 use crate::rows::subset::Span;
 use crate::rows::table::Versioned;
@@ -66,6 +66,8 @@ pub struct AgentView {
     pub visibility: Visibility,
     /// Who may read its public profile.
     pub disclosure: Disclosure,
+    /// Since when it is listed, if it is.
+    pub listed: Option<Micros>,
     /// What of it can concern a person; `null` when erased.
     pub profile: Option<AgentPersonal>,
     /// Its identity key.
@@ -380,6 +382,57 @@ impl Sieve<'_> {
     }
 }
 
+/// An agent of any tenant whose public profile anybody may read who knows its id.
+///
+/// # Errors
+/// [`ViewError`] when view or keys cannot be read.
+pub fn disclosed_agent(reading: &Reading<'_>, id: AgentId) -> Result<Option<AgentView>, ViewError> {
+    let Some(row) = AGENTS.get(reading.identity, id)? else { return Ok(None) };
+    if row.disclosure == Disclosure::None {
+        return Ok(None);
+    }
+    agent(reading, row.tenant, id)
+}
+
+/// A page by number of the agents of all tenants that are listed and not decommissioned, of those that fit; the one listed
+/// last for the first time comes first.
+///
+/// # Errors
+/// [`ViewError`] when view or keys cannot be read.
+pub fn listed_agents(
+    reading: &Reading<'_>, fits: Option<&dyn Fn(&AgentView) -> bool>, page: PageNumber,
+) -> Result<NumberedPage<AgentView>, ViewError> {
+    let rows = reading.identity;
+    let length = LISTED.len(rows, ())?;
+    let at = |ordinal| -> Result<AgentView, ViewError> {
+        let found = disclosed_agent(reading, member(LISTED.get(rows, (), ordinal)?)?)?;
+        Ok(found.ok_or(RowsError::Missing("a listed agent"))?)
+    };
+    let Some(fits) = fits else {
+        let ordinals = LISTED_NOW.page(rows, (), length, page.span())?;
+        let items = ordinals.into_iter().map(at).collect::<Result<_, _>>()?;
+        return Ok(NumberedPage { items, total: LISTED_NOW.len(rows, (), length)? });
+    };
+    let (mut items, mut total, mut after) = (Vec::new(), 0, None);
+    loop {
+        let span = Span { order: Order::Descending, after, skip: 0, limit: STRIDE };
+        let candidates = LISTED_NOW.page(rows, (), length, span)?;
+        for ordinal in &candidates {
+            let agent = at(*ordinal)?;
+            if fits(&agent) {
+                if total >= page.skip() && items.len() < page.size {
+                    items.push(agent);
+                }
+                total += 1;
+            }
+        }
+        match candidates.last() {
+            Some(last) if candidates.len() == STRIDE => after = Some(*last),
+            _ => return Ok(NumberedPage { items, total }),
+        }
+    }
+}
+
 /// Why an agent of a tenant may not act, `None` when it may; the outer `None` when there is no such agent.
 ///
 /// # Errors
@@ -506,6 +559,7 @@ impl<'a> Surroundings<'a> {
             valid_until: agent.valid_until,
             visibility: agent.visibility,
             disclosure: agent.disclosure,
+            listed: agent.listed,
             profile,
             identity_key: agent.identity_key.map(key),
             did_key: agent.did_key.map(key),

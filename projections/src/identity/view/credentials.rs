@@ -110,6 +110,22 @@ pub fn credentials(
     })
 }
 
+/// The client secrets of an agent; none of one that is not the tenant's.
+///
+/// # Errors
+/// [`ViewError`] when the view cannot be read.
+pub fn client_secrets(
+    reading: &Reading<'_>, tenant: TenantId, agent: AgentId, paging: &Paging,
+) -> Result<Page<CredentialView>, ViewError> {
+    let rows = reading.identity;
+    if AGENTS.get(rows, agent)?.is_none_or(|agent| agent.tenant != tenant) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    paging.over(CREDENTIALS_BY_AGENT.len(rows, agent)?, |ordinal| {
+        credential(reading, tenant, member(CREDENTIALS_BY_AGENT.get(rows, agent, ordinal)?)?)
+    })
+}
+
 /// A page by number of an agent's client secrets, newest first: all, or those that are revoked or those that are not. Empty
 /// for an agent that is not the tenant's.
 ///

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::identity::{MemberPersonal, MemberRole};
+use chancery_ledger::body::identity::{MemberPersonal, MemberRole, OrganisationRole};
 use chancery_ledger::body::ledger::{Algorithm, Purpose};
-use chancery_ledger::ids::{KeyId, LedgerId, MemberId, OrganisationId, Seq, TenantId};
+use chancery_ledger::ids::{AgentId, KeyId, LedgerId, MemberId, MembershipId, OrganisationId, Seq, TenantId};
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,9 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::member;
 use crate::identity::state::{
-    AGENTS_BY_ORGANISATION, AgentStatus, KEY_LIST, KEYS, LEDGER, MEMBER_LIST, MEMBERS, ORG_CAS, ORGANISATION_LIST,
-    ORGANISATION_SLUGS, ORGANISATIONS, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT, STATUS_IN_ORGANISATION, Standing,
-    TENANT_LIST, TENANT_SLUGS, TENANTS, Tenant,
+    AGENTS_BY_ORGANISATION, AgentStatus, KEY_LIST, KEYS, LEDGER, MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST, MEMBERSHIPS,
+    ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS, ORGANISATIONS, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT,
+    STATUS_IN_ORGANISATION, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, Tenant,
 };
 use crate::rows::Order;
 use crate::rows::table::Versioned;
@@ -268,6 +268,44 @@ pub fn organisations_page(
         items.extend(organisation(reading, tenant, member(ORGANISATION_LIST.get(rows, tenant, ordinal)?)?)?);
     }
     Ok(NumberedPage { items, total })
+}
+
+/// An agent's role in an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MembershipView {
+    /// Its id.
+    pub id: MembershipId,
+    /// Where.
+    pub organisation: OrganisationId,
+    /// Who.
+    pub agent: AgentId,
+    /// What it may do there.
+    pub role: OrganisationRole,
+    /// Since when.
+    pub joined: Micros,
+}
+
+/// The roles of agents in an organisation; none in one that is not the tenant's.
+///
+/// # Errors
+/// [`ViewError`] when the view cannot be read.
+pub fn memberships(
+    reading: &Reading<'_>, tenant: TenantId, organisation: OrganisationId, paging: &Paging,
+) -> Result<Page<MembershipView>, ViewError> {
+    let rows = reading.identity;
+    if ORGANISATIONS.get(rows, organisation)?.is_none_or(|it| it.tenant != tenant) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    paging.over(MEMBERSHIP_LIST.len(rows, organisation)?, |ordinal| {
+        let agent = member(MEMBERSHIP_LIST.get(rows, organisation, ordinal)?)?;
+        Ok(MEMBERSHIPS.get(rows, (organisation, agent))?.map(|row| MembershipView {
+            id: row.membership,
+            organisation,
+            agent,
+            role: row.role,
+            joined: row.joined,
+        }))
+    })
 }
 
 /// An organisation of a tenant, by slug.

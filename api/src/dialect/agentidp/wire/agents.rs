@@ -26,7 +26,7 @@ pub const STATUSES: &[(&str, AgentStatus)] = &[
     ("decommissioned", AgentStatus::Decommissioned),
 ];
 /// The version of an agent that has none.
-const VERSION: &str = "1.0.0";
+pub const VERSION: &str = "1.0.0";
 
 /// An agent (contract section 5).
 #[derive(Debug, Serialize)]

@@ -5,9 +5,11 @@ pub mod analytics;
 pub mod audit;
 pub mod compliance;
 pub mod credentials;
+pub mod did;
 pub mod federation;
 pub mod oidc;
 pub mod tiers;
+pub mod organisations;
 pub mod token;
 pub mod webhooks;
 
