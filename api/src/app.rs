@@ -222,13 +222,18 @@ impl App {
             holder.map_or(Err(Refused::UNKNOWN), |holder| holder.let_in(mount, self.now()))
         };
         let_in.map_err(|refused| {
-            self.metrics.refusals.inc();
-            if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
-                let why = refused.why.name();
-                tracing::warn!(request = %request.id, peer = %request.peer, why, "a refused log-in is not noted: too many wait");
-            }
+            self.note_refusal(request, mount, refused);
             refused.why.problem()
         })
+    }
+
+    /// Notes a refused log-in in the log, beside the request.
+    pub fn note_refusal(&self, request: &Request, mount: Mount, refused: Refused) {
+        self.metrics.refusals.inc();
+        if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
+            let why = refused.why.name();
+            tracing::warn!(request = %request.id, peer = %request.peer, why, "a refused log-in is not noted: too many wait");
+        }
     }
 
     /// Whom an access token stands for that is presented as a bearer's.
@@ -300,9 +305,9 @@ impl App {
     /// # Errors
     /// [`Problem::Internal`] when it cannot be signed.
     pub fn render_access_token(
-        &self, token: &Token, organisation: Option<OrganisationId>, key: &PublicKeyRow,
+        &self, token: &Token, actors: &[AgentId], organisation: Option<OrganisationId>, key: &PublicKeyRow,
     ) -> Result<String, Problem> {
-        let signed = self.jose.sign(key, &AccessClaims::of(token, organisation, &self.issuer));
+        let signed = self.jose.sign(key, &AccessClaims::of(token, actors, organisation, &self.issuer));
         signed.map_err(|error| {
             tracing::error!(%error, "an access token cannot be rendered");
             Problem::Internal

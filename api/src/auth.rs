@@ -199,7 +199,11 @@ impl Principal {
         match &self.right {
             Right::Key(credential) => credential.principal.clone(),
             Right::Client(client) => actor::Principal::Agent(client.agent),
-            Right::Token(token) => token.token.principal.clone(),
+            // Whoever acts by a right that is another's is still itself.
+            Right::Token(token) => match token.token.agent {
+                Some(agent) => actor::Principal::Agent(agent),
+                None => token.token.principal.clone(),
+            },
         }
     }
 

@@ -128,6 +128,8 @@ options! {
         rate_limit_max_verifications: u64 = 30, "CHANCERY_RATE_LIMIT_MAX_VERIFICATIONS" "N";
         /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; each later attempt waits twice as long
         webhook_retry_secs: u64 = limits::WEBHOOK_RETRY_SECS, "CHANCERY_WEBHOOK_RETRY_SECS" "SECS";
+        /// Issuer of the tokens that GitHub's workflows present; its keys are at `/.well-known/jwks` below it
+        github_issuer: String = "https://token.actions.githubusercontent.com".to_owned(), "CHANCERY_GITHUB_ISSUER" "URL";
         /// When a command is acknowledged: `follow`, once the log is durable, and the archive has it within a second; or `synchronous`, once both are durable
         archive_mode: ArchiveMode = ArchiveMode::Follow, "CHANCERY_ARCHIVE_MODE" "MODE";
         /// A segment of the archive is closed, never to be written again, when it has so many bytes
@@ -142,6 +144,8 @@ options! {
         log: String = "info,fjall=warn,lsm_tree=warn".to_owned(), "CHANCERY_LOG" "FILTER";
     }
     without {
+        /// Audience that tokens of GitHub's workflows may have, beside this daemon's issuer and GitHub's own default
+        github_audience: String = "none", "CHANCERY_GITHUB_AUDIENCE" "NAME";
         /// Directory of a second copy of the log, from which all of it can be restored; best on another disk
         archive_dir: PathBuf = "none: the log is the only copy", "CHANCERY_ARCHIVE_DIR" "DIR";
         /// File that receives the first credentials as JSON, mode 0600, on the first start
@@ -265,6 +269,9 @@ impl Config {
         }
         if self.public_url.as_deref().is_some_and(|url| !is_base_url(url)) {
             return wrong("public_url", "must be an `http://` or `https://` address without query and fragment");
+        }
+        if !self.github_issuer.starts_with("https://") && !self.allow_private_targets {
+            return wrong("github_issuer", "must start with https://, unless private targets are allowed");
         }
         if self.body_bytes_max < 64 * 1024 {
             return wrong("body_bytes_max", "must be at least 65536, which an audit entry may need");

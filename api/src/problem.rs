@@ -396,6 +396,8 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::IdempotencyConflict { .. }
         | Rejection::TargetForbidden { .. }
         | Rejection::EventUnknown { .. }
+        | Rejection::SelfDelegation
+        | Rejection::TtlOutOfRange { .. }
         | Rejection::CodeWrong
         | Rejection::CurrencyMismatch { .. }
         | Rejection::TransactionUnrelated
@@ -406,6 +408,8 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::NotRoot
         | Rejection::NotOwner { .. }
         | Rejection::ClientInvalid
+        | Rejection::GrantInvalid
+        | Rejection::NoRuleMatches
         | Rejection::ScopeNotHeld { .. }
         | Rejection::ActionNotAuthorised { .. }
         | Rejection::SpendingLimitExceeded { .. } => StatusCode::FORBIDDEN,
@@ -432,6 +436,8 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::AlreadyDecided { .. }
         | Rejection::LimitReached { .. }
         | Rejection::IssuerKnown
+        | Rejection::DepthExceeded { .. }
+        | Rejection::TokenDead
         | Rejection::KeyInUse
         | Rejection::Unverified
         | Rejection::DestinationInUse
@@ -446,6 +452,8 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         Rejection::NotFound { thing } | Rejection::NotOwner { thing } => object([("thing", (*thing).into())]),
         Rejection::NotConfigured { what } => object([("what", (*what).into())]),
         Rejection::QuotaExhausted { quota, max } => object([("quota", (*quota).into()), ("max", (*max).into())]),
+        Rejection::TtlOutOfRange { min, max } => object([("min", (*min).into()), ("max", (*max).into())]),
+        Rejection::DepthExceeded { max } => object([("max", (*max).into())]),
         Rejection::ScopeMissing { scope } => object([("scope", (*scope).into())]),
         Rejection::ScopeNotHeld { scope } | Rejection::ScopeUnknown { scope } => {
             object([("scope", scope.clone().into())])
@@ -490,6 +498,10 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         | Rejection::OrganisationDeleted
         | Rejection::CredentialRevoked
         | Rejection::RootTenant
+        | Rejection::SelfDelegation
+        | Rejection::TokenDead
+        | Rejection::GrantInvalid
+        | Rejection::NoRuleMatches
         | Rejection::IssuerKnown
         | Rejection::KeyInUse
         | Rejection::Unverified

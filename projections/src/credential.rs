@@ -23,12 +23,27 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// # Errors
 /// [`ContextError::Random`].
 pub fn new_api_key(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    characters(API_KEY_PREFIX, ctx)
+}
+
+fn characters(prefix: &str, ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
     let bytes = Zeroizing::new(ctx.random::<SECRET_CHARS>()?);
-    let mut text = Zeroizing::new(String::with_capacity(API_KEY_PREFIX.len() + SECRET_CHARS));
-    text.push_str(API_KEY_PREFIX);
+    let mut text = Zeroizing::new(String::with_capacity(prefix.len() + SECRET_CHARS));
+    text.push_str(prefix);
     // 256 is a multiple of 32, so every character is equally likely.
     text.extend(bytes.iter().map(|byte| ALPHABET[usize::from(byte % 32)] as char));
     Ok(text)
+}
+
+/// What the text of every delegation starts with.
+pub const DELEGATION_PREFIX: &str = "sa_del_";
+
+/// Draws the text of a new delegation: `sa_del_` and 52 characters.
+///
+/// # Errors
+/// [`ContextError::Random`].
+pub fn new_delegation_secret(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    characters(DELEGATION_PREFIX, ctx)
 }
 
 /// What every secret that is made for signing posts starts with.

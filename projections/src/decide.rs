@@ -60,6 +60,7 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::ProvideTokenKey(command) => identity::decide::ledger::provide_token_key(state, command, c),
         Command::IssueToken(command) => token::decide::issue(state, command, c),
         Command::ExchangeToken(command) => token::decide::exchange::exchange(state, command, c),
+        Command::DelegateToken(command) => token::decide::delegate::delegate(state, command, c),
         Command::UseToken(command) => token::decide::mark_used(state, command, c),
         Command::RevokeToken(command) => token::decide::revoke(state, command, c),
         Command::CheckScope(command) => token::decide::check_scope(state, command, c),

@@ -2,7 +2,7 @@
 
 use chancery_ledger::body::execution::AuditEntryAppended;
 use chancery_ledger::body::trust::TrustEvaluated;
-use chancery_ledger::ids::OrganisationId;
+use chancery_ledger::ids::{AgentId, OrganisationId};
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
@@ -68,10 +68,21 @@ pub enum Output {
     AccessToken {
         /// The token.
         token: Box<Token>,
+        /// Who acts by it, if it is another's right: last first.
+        actors: Vec<AgentId>,
         /// Its agent's organisation; `None` for the tenant's default one.
         organisation: Option<OrganisationId>,
         /// The key that signs it.
         key: Box<PublicKeyRow>,
+    },
+    /// A delegation.
+    Delegation {
+        /// The token.
+        token: Box<Token>,
+        /// Who lent it.
+        delegator: Option<AgentId>,
+        /// Its text.
+        secret: ShownOnce,
     },
     /// A scope check.
     ScopeCheck {

@@ -210,6 +210,32 @@ pub enum Rejection {
         /// How.
         outcome: &'static str,
     },
+    /// The agent would lend its right to itself.
+    #[error("an agent cannot lend to itself what it may do already")]
+    SelfDelegation,
+    /// The token is too far from the one it began with.
+    #[error("a right can be handed on {max} times, and this one was")]
+    DepthExceeded {
+        /// How far one can be.
+        max: u8,
+    },
+    /// It would live too long, or too short a time.
+    #[error("it must live {min} to {max} seconds")]
+    TtlOutOfRange {
+        /// At least so long.
+        min: u64,
+        /// At most so long.
+        max: u64,
+    },
+    /// The token is revoked or expired, or one that it depends on is, or an agent.
+    #[error("the token is not live")]
+    TokenDead,
+    /// What was presented to be exchanged is worth nothing to who presents it.
+    #[error("the token to be exchanged is unknown, not live, or another agent's")]
+    GrantInvalid,
+    /// No rule lets in whom the issuer vouches for.
+    #[error("no trust policy lets this repository and branch in")]
+    NoRuleMatches,
     /// The new key is the one in use.
     #[error("the key is in use already")]
     KeyInUse,
@@ -273,6 +299,12 @@ impl Rejection {
             Self::ClientInvalid => "client_invalid",
             Self::NotConfigured { .. } => "not_configured",
             Self::QuotaExhausted { .. } => "quota_exhausted",
+            Self::SelfDelegation => "self_delegation",
+            Self::DepthExceeded { .. } => "depth_exceeded",
+            Self::TtlOutOfRange { .. } => "ttl_out_of_range",
+            Self::TokenDead => "token_dead",
+            Self::GrantInvalid => "grant_invalid",
+            Self::NoRuleMatches => "no_rule_matches",
             Self::KeyInUse => "key_in_use",
             Self::TargetForbidden { .. } => "target_forbidden",
             Self::EventUnknown { .. } => "event_unknown",

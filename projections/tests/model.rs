@@ -269,9 +269,10 @@ impl Made {
                 repository: format!("acme/repository-{to}"),
                 branch: None,
                 agent: *pick(&self.agents, *n)?,
+                as_administrator: false,
             }
             .into(),
-            What::Unrule(n) => RemoveIssuerRule { rule: *pick(&self.rules, *n)? }.into(),
+            What::Unrule(n) => RemoveIssuerRule { rule: *pick(&self.rules, *n)?, as_administrator: false }.into(),
             What::Mission(key) => OpenMission {
                 agent: None,
                 key: key.map(|n| MissionKey { namespace: "native".to_owned(), text: format!("mission {n}") }),
@@ -384,7 +385,9 @@ impl Made {
             Output::Issuer(it) => self.issuers.push(it.issuer),
             Output::IssuerRule(it) => self.rules.push(it.rule),
             Output::Mission(it) => self.missions.push(it.mission),
-            Output::Token(it) | Output::AccessToken { token: it, .. } => self.tokens.push(it.token),
+            Output::Token(it) | Output::AccessToken { token: it, .. } | Output::Delegation { token: it, .. } => {
+                self.tokens.push(it.token);
+            }
             Output::AuditChain(it) => self.chains.push(it.chain),
             Output::Done
             | Output::Agent(_)
@@ -516,7 +519,7 @@ impl History {
                 assert_eq!(ISSUER_RULES.get(&at(View::Identity), it.rule).unwrap().as_ref(), Some(&**it));
             }
             Output::SigningKey(it) => assert_eq!(KEYS.get(&at(View::Identity), it.key).unwrap().as_ref(), Some(it)),
-            Output::Token(it) | Output::AccessToken { token: it, .. } => {
+            Output::Token(it) | Output::AccessToken { token: it, .. } | Output::Delegation { token: it, .. } => {
                 assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it))
             }
             Output::Mission(it) => {

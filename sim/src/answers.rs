@@ -125,6 +125,7 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         Output::ClientSecret { credential: it, .. }
         | Output::ApiKey { credential: it, .. }
         | Output::Credential(it) => CREDENTIALS.get(identity, it.credential).map_err(wrong)?.as_ref() == Some(it),
+        Output::Delegation { token: it, .. } => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Token(it) => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Mission(it) => MISSIONS.get(execution, it.mission).map_err(wrong)?.as_ref() == Some(it),
         Output::AuditChain(it) | Output::AuditChainClosed(it) => {
@@ -164,6 +165,7 @@ pub const fn name(output: &Output) -> &'static str {
         Output::Issuer(_) => "an issuer",
         Output::IssuerRule(_) => "a rule",
         Output::AccessToken { .. } => "an access token",
+        Output::Delegation { .. } => "a delegation",
         Output::Token(_) => "a token",
         Output::ScopeCheck { .. } => "a scope check",
         Output::Mission(_) => "a mission",

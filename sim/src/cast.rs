@@ -142,7 +142,9 @@ impl Cast {
             Output::Issuer(it) => self.issuers.push((tenant, it.issuer)),
             Output::IssuerRule(it) => self.rules.push((tenant, it.rule)),
             Output::Mission(it) => self.missions.push((tenant, it.mission)),
-            Output::Token(it) | Output::AccessToken { token: it, .. } => self.tokens.push((tenant, it.token)),
+            Output::Token(it) | Output::AccessToken { token: it, .. } | Output::Delegation { token: it, .. } => {
+                self.tokens.push((tenant, it.token));
+            }
             Output::AuditChain(it) => self.chains.push((tenant, it.chain)),
             Output::Destination { destination: it, .. } => self.destinations.push((tenant, it.destination)),
             Output::Subscription { subscription: it, .. } => self.subscriptions.push((tenant, it.subscription)),
@@ -523,9 +525,10 @@ impl Cast {
                 repository: format!("acme/repository-{}", self.dice.below(4)),
                 branch: self.dice.chance(300).then(|| "main".to_owned()),
                 agent: id!(self, agents, tenant),
+                as_administrator: false,
             }
             .into(),
-            _ => RemoveIssuerRule { rule: id!(self, rules, tenant) }.into(),
+            _ => RemoveIssuerRule { rule: id!(self, rules, tenant), as_administrator: false }.into(),
         }
     }
 

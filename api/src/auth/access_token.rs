@@ -4,13 +4,15 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use chancery_ledger::actor::Principal;
 use chancery_ledger::body::token::Profile;
-use chancery_ledger::ids::{OrganisationId, TokenId, TreeSize};
+use chancery_ledger::ids::{AgentId, OrganisationId, TokenId, TreeSize};
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use chancery_projections::identity::state::{AGENTS, ORGANISATIONS, Standing, TENANTS, Tenant};
 use chancery_projections::rows::{Rows, RowsError};
 use chancery_projections::scope::{AgentIdpScope, Scope};
+use chancery_projections::token::lineage;
 use chancery_projections::token::state::{TOKENS, Token};
 use quick_cache::sync::Cache;
 
@@ -24,13 +26,15 @@ pub struct AccessToken {
     pub token: Token,
     /// Its tenant.
     pub home: Arc<Tenant>,
-    /// Its agent's organisation; `None` for the tenant's default one.
+    /// Who acts by it, if it is another's right: last first.
+    pub actors: Vec<AgentId>,
+    /// The organisation of whose right it is; `None` for the tenant's default one.
     pub organisation: Option<OrganisationId>,
     /// What its scopes allow natively.
     pub allows: Vec<Scope>,
     /// Why it is worth nothing, as far as that does not depend on the time.
     dead: Option<Refusal>,
-    /// When its agent stops being usable.
+    /// When the first of the agents that it depends on stops being usable.
     agent_until: Option<Micros>,
     /// What a look into it is answered while it is worth something: rendered once.
     pub answer: OnceLock<Bytes>,
@@ -45,15 +49,23 @@ impl AccessToken {
         let Some(token) = TOKENS.get(tokens, id)?.filter(|token| token.profile == Profile::Access) else {
             return Ok(None);
         };
-        let Some(agent) = token.agent else { return Ok(None) };
-        let Some(agent) = AGENTS.get(identity, agent)? else { return Ok(None) };
         let Some(home) = TENANTS.get(identity, token.tenant)? else { return Ok(None) };
-        let Some(organisation) = ORGANISATIONS.get(identity, agent.organisation)? else { return Ok(None) };
-        let dead = if token.revoked.is_some() || token.used {
+        let line = lineage::line(tokens, token.clone())?;
+        let (mut organisation, mut agent_until, mut are_usable) = (None, None, true);
+        for id in lineage::parties(&line) {
+            let Some(agent) = AGENTS.get(identity, id)? else { return Ok(None) };
+            let Some(its) = ORGANISATIONS.get(identity, agent.organisation)? else { return Ok(None) };
+            are_usable &= agent.unusable(Micros(i64::MIN)).is_none() && its.standing == Standing::Active;
+            agent_until = agent.valid_until.into_iter().chain(agent_until).min();
+            if token.principal == Principal::Agent(id) && !its.default {
+                organisation = Some(its.organisation);
+            }
+        }
+        let dead = if line.iter().any(|token| token.revoked.is_some() || token.used) {
             Some(Refusal::Revoked)
         } else if home.standing != Standing::Active {
             Some(Refusal::TenantSuspended)
-        } else if agent.unusable(Micros(i64::MIN)).is_some() || organisation.standing != Standing::Active {
+        } else if !are_usable {
             Some(Refusal::AgentNotUsable)
         } else {
             None
@@ -61,9 +73,10 @@ impl AccessToken {
         let scopes = token.scopes.iter().filter_map(|text| AgentIdpScope::find(text));
         Ok(Some(Self {
             allows: scopes.flat_map(|scope| scope.allows.iter().copied()).collect(),
-            organisation: (!organisation.default).then_some(organisation.organisation),
+            actors: lineage::actors(&line),
+            organisation,
             dead,
-            agent_until: agent.valid_until,
+            agent_until,
             home: Arc::new(home),
             token,
             answer: OnceLock::new(),

@@ -1,7 +1,7 @@
 //! What tokens say, in JSON.
 
 use chancery_ledger::actor::Principal;
-use chancery_ledger::ids::{OrganisationId, ThingId as _};
+use chancery_ledger::ids::{AgentId, OrganisationId, ThingId as _};
 use chancery_ledger::time::Micros;
 use chancery_projections::b64u;
 use chancery_projections::token::state::Token;
@@ -11,12 +11,29 @@ use uuid::Uuid;
 /// What stands for a tenant's default organisation in tokens.
 const DEFAULT_ORGANISATION: &str = "org_system";
 
+/// Who acts for somebody else, and through whom (RFC 8693 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Act {
+    sub: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Box<Self>>,
+}
+
+impl Act {
+    /// Those who act, last first; `None` when whose right it is acts itself.
+    #[must_use]
+    pub fn of(actors: &[AgentId]) -> Option<Self> {
+        let (last, before) = actors.split_first()?;
+        Some(Self { sub: last.uuid(), act: Self::of(before).map(Box::new) })
+    }
+}
+
 /// What an access token says (contracts/agentidp.md section 8).
 #[derive(Debug, Serialize)]
 pub struct AccessClaims<'a> {
     iss: &'a str,
-    sub: Uuid,
-    client_id: Uuid,
+    sub: String,
+    client_id: String,
     scope: String,
     jti: Uuid,
     iat: i64,
@@ -26,6 +43,8 @@ pub struct AccessClaims<'a> {
     aud: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
 }
 
 /// The key that a token is bound to (RFC 7800, RFC 9449 section 6.1).
@@ -37,15 +56,12 @@ struct Confirmation {
 impl<'a> AccessClaims<'a> {
     /// What a token says.
     #[must_use]
-    pub fn of(token: &'a Token, organisation: Option<OrganisationId>, issuer: &'a str) -> Self {
-        let subject = match &token.principal {
-            Principal::Agent(agent) => agent.uuid(),
-            other => other.uuid(),
-        };
+    pub fn of(token: &'a Token, actors: &[AgentId], organisation: Option<OrganisationId>, issuer: &'a str) -> Self {
+        let subject = subject(&token.principal);
         Self {
             iss: issuer,
+            client_id: token.agent.map_or_else(|| subject.clone(), |agent| agent.to_string()),
             sub: subject,
-            client_id: token.agent.map_or(subject, |agent| agent.uuid()),
             scope: token.scopes.join(" "),
             jti: token.token.uuid(),
             iat: seconds(token.issued),
@@ -53,7 +69,17 @@ impl<'a> AccessClaims<'a> {
             organization_id: organisation_text(organisation),
             aud: &token.audience,
             cnf: token.cnf.map(|key| Confirmation { jkt: b64u::render(&key.0) }),
+            act: Act::of(actors),
         }
+    }
+}
+
+/// Whose right a token is, as it says it: an agent's id, or what its issuer calls somebody who is no agent.
+#[must_use]
+pub fn subject(principal: &Principal) -> String {
+    match principal {
+        Principal::Subject(text) => text.split_once('\n').map_or(text.as_str(), |(_, subject)| subject).to_owned(),
+        other => other.uuid().to_string(),
     }
 }
 

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-pub use self::claims::{AccessClaims, TokenClaims, organisation_text, seconds};
+pub use self::claims::{AccessClaims, Act, TokenClaims, organisation_text, seconds, subject};
 pub use self::rsa_file::RsaFileError;
 
 /// Most keys that tokens are checked with: the newest, of which the last alone signs.

@@ -128,6 +128,8 @@ pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Resul
         Command::CreateCredential(it) => it.as_administrator = principal.manages_all_agents(),
         Command::RotateCredential(it) => it.as_administrator = principal.manages_all_agents(),
         Command::RevokeCredential(it) => it.as_administrator = principal.manages_all_agents(),
+        Command::AddIssuerRule(it) => it.as_administrator = principal.manages_all_agents(),
+        Command::RemoveIssuerRule(it) => it.as_administrator = principal.manages_all_agents(),
         _ => {}
     }
     delivery::check(app, principal.tenant(), &command)?;
@@ -167,6 +169,7 @@ pub const fn shown_once(command: &Command) -> Option<&'static str> {
         | Command::RotateDestinationSecret(RotateDestinationSecret { secret: None, .. })
         | Command::Subscribe(Subscribe { url: Some(_), secret: None, .. }) => Some("secret"),
         Command::ExchangeToken(_) => Some("access_token"),
+        Command::DelegateToken(_) => Some("delegation_token"),
         _ => None,
     }
 }
@@ -183,8 +186,8 @@ pub fn answer(
     match receipt.answer {
         Ok(output) => {
             let text = match &output {
-                Output::AccessToken { token, organisation, key } if !receipt.replayed => {
-                    Some(app.render_access_token(token, *organisation, key)?)
+                Output::AccessToken { token, actors, organisation, key } if !receipt.replayed => {
+                    Some(app.render_access_token(token, actors, *organisation, key)?)
                 }
                 _ => None,
             };

@@ -8,5 +8,6 @@ mod support;
 
 mod account;
 mod audit;
+mod delegation;
 mod federation;
 mod issuer;

@@ -6,8 +6,12 @@
 use chancery_api::native::command::{Parsed, parse};
 use chancery_api::problem::Problem;
 use chancery_ledger::body::identity::ChallengePurpose;
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::keys::SigningKey;
-use chancery_projections::command::{AddDestination, AddIssuerRule, Command, IssueChallenge, Subscribe, TrustIssuer};
+use chancery_projections::command::{
+    AddDestination, AddIssuerRule, ClientProof, Command, ExchangeToken, IssueChallenge, SecretText, Subscribe,
+    TrustIssuer, Via,
+};
 use chancery_projections::decision::Answer;
 use chancery_projections::scope::Scope;
 use zeroize::Zeroizing;
@@ -31,6 +35,8 @@ pub const WORDS: &[&str] = &[
     "$DESTINATION",
     "$SUBSCRIPTION",
     "$SECRET",
+    "$ACCESS",
+    "$OTHER",
 ];
 /// Lines of one input that are decided; more add nothing but time.
 const LINES_MAX: usize = 16;
@@ -120,7 +126,8 @@ fn scene() -> (World, Words) {
     };
     let issuer = world.when(issuer).then_decided();
     let (provider, repository) = ("github".to_owned(), "acme/neighbour".to_owned());
-    let rule = world.when(AddIssuerRule { provider, repository, branch: None, agent }).then_decided();
+    let rule =
+        world.when(AddIssuerRule { provider, repository, branch: None, agent, as_administrator: false }).then_decided();
     words.mean("ISSUER", the!(&issuer, IssuerTrusted).issuer);
     words.mean("RULE", the!(&rule, IssuerRuleAdded).rule);
     let to = |url: &str| AddDestination { url: url.to_owned(), secret: None, confirm: false };
@@ -137,7 +144,21 @@ fn scene() -> (World, Words) {
     let subscribed = world.when(subscribe).then_decided();
     words.mean("DESTINATION", the!(&destination, DestinationAdded).destination);
     words.mean("SUBSCRIPTION", the!(&subscribed, SubscriptionCreated).subscription);
-    words.mean("SECRET", world.client_secret(agent));
+    let secret = world.client_secret(agent);
+    let access = ExchangeToken {
+        client: agent.to_string(),
+        proof: ClientProof::Secret(SecretText(Zeroizing::new(secret.clone()))),
+        scopes: vec!["agents:read".to_owned()],
+        audience: Vec::new(),
+        cnf: None,
+        subject: None,
+        signer: Purpose::JwtEddsa,
+        via: Via::AgentIdp,
+    };
+    let access = world.when(access).then_decided();
+    words.mean("ACCESS", the!(&access, TokenIssued).token);
+    words.mean("OTHER", world.agent("grace"));
+    words.mean("SECRET", secret);
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

@@ -69,6 +69,9 @@ pub struct AddIssuerRule {
     pub branch: Option<String>,
     /// As which agent it lets in.
     pub agent: AgentId,
+    /// Whether the caller's credential lets it manage every agent's; the API sets it.
+    #[serde(skip)]
+    pub as_administrator: bool,
 }
 
 /// See [`super::Command::RemoveIssuerRule`].
@@ -77,4 +80,7 @@ pub struct AddIssuerRule {
 pub struct RemoveIssuerRule {
     /// Which.
     pub rule: IssuerRuleId,
+    /// Whether the caller's credential lets it manage every agent's; the API sets it.
+    #[serde(skip)]
+    pub as_administrator: bool,
 }

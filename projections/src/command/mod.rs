@@ -190,6 +190,8 @@ commands! {
     IssueToken needs TokensIssue about |_| None;
     /// (21) A new access token, for a client that proves itself.
     ExchangeToken needs TokensIssue about |_| None;
+    /// (23) Lend another agent what a token allows, or less.
+    DelegateToken needs TokensDelegate about |_| None;
     /// (24) Mark a token used.
     UseToken needs TokensIssue about |c| Some(c.token.subject());
     /// (25) End a token, and those derived from it.

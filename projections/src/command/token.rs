@@ -52,6 +52,10 @@ pub struct ExchangeToken {
     /// SHA-256 thumbprint (RFC 7638) of the key that it is bound to, if it is bound to one.
     #[serde(default)]
     pub cnf: Option<Hash>,
+    /// The token of which this is to be the exchange (RFC 8693), and whose right the new one is: with it, no scope stands
+    /// for all of its scopes.
+    #[serde(default)]
+    pub subject: Option<SubjectToken>,
     /// What signs it; the API sets it.
     #[serde(skip, default = "eddsa")]
     pub signer: Purpose,
@@ -76,6 +80,49 @@ pub enum ClientProof {
         /// The key.
         key: KeyId,
     },
+    /// By what an issuer says of it, which the API has verified.
+    #[serde(skip)]
+    Vouched(Voucher),
+}
+
+/// What an issuer says of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voucher {
+    /// Which issuer, by the name of its sort.
+    pub provider: String,
+    /// Its own name.
+    pub iss: String,
+    /// Whom it vouches for, in its words.
+    pub subject: String,
+    /// Of which repository they are.
+    pub repository: String,
+    /// Of which branch.
+    pub branch: Option<String>,
+}
+
+/// The token that an access token is exchanged for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SubjectToken {
+    /// A delegation to the client, by its text.
+    Delegation(SecretText),
+    /// An access token, whose text the API has verified; nobody else can say so.
+    #[serde(skip)]
+    Access(TokenId),
+}
+
+/// See [`super::Command::DelegateToken`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DelegateToken {
+    /// By which token: an access token of the agent that lends.
+    pub parent: TokenId,
+    /// To which agent.
+    pub delegatee: AgentId,
+    /// What it may do: 1 to 32 of the token's scopes, each once.
+    pub scopes: Vec<String>,
+    /// For how long: 60 to 86,400 seconds.
+    pub ttl_secs: u64,
 }
 
 /// A secret as it comes in: overwritten when it is dropped, and shown by no trace.

@@ -1,6 +1,7 @@
 //! What an accepted command is answered: the things its events are about, as rows have them now. The same for a first
 //! answer, given from the rows as the events leave them, and for a replay, given from today's rows without secrets.
 
+use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Body;
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{AuditChainId, DestinationId, SubscriptionId};
@@ -16,6 +17,7 @@ use crate::identity::state::{
 };
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
 use crate::rows::{Rows, RowsError};
+use crate::token::lineage;
 use crate::token::state::TOKENS;
 use crate::trust::state::{DISPUTES, POLICIES, PolicyKind};
 
@@ -153,17 +155,23 @@ pub(super) fn output(
         Command::ExchangeToken(_) => {
             let (_, issued) = fact!(events, TokenIssued)?;
             let token = row!(TOKENS, token, issued.token)?;
-            let organisation = match token.agent {
-                Some(agent) => {
+            let organisation = match token.principal {
+                Principal::Agent(agent) => {
                     let organisation = row!(AGENTS, identity, agent)?.organisation;
-                    row!(ORGANISATIONS, identity, organisation)?
+                    let organisation = row!(ORGANISATIONS, identity, organisation)?;
+                    (!organisation.default).then_some(organisation.organisation)
                 }
-                None => return Err(RowsError::Missing("the agent of an access token")),
+                _ => None,
             };
-            let organisation = (!organisation.default).then_some(organisation.organisation);
+            let actors = lineage::actors(&lineage::line(state.token, token.clone())?);
             let key = token.key.ok_or(RowsError::Missing("the key of an access token"))?;
             let key = Box::new(row!(KEYS, identity, key)?);
-            Output::AccessToken { token: Box::new(token), organisation, key }
+            Output::AccessToken { token: Box::new(token), actors, organisation, key }
+        }
+        Command::DelegateToken(_) => {
+            let (_, issued) = fact!(events, TokenIssued)?;
+            let token = Box::new(row!(TOKENS, token, issued.token)?);
+            Output::Delegation { delegator: lineage::delegator(state.token, &token)?, token, secret: shown }
         }
         Command::UseToken(it) => Output::Token(Box::new(row!(TOKENS, token, it.token)?)),
         Command::RevokeToken(it) => Output::Token(Box::new(row!(TOKENS, token, it.token)?)),

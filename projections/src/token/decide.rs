@@ -1,6 +1,8 @@
 //! State and command to events, one function per command.
 
+pub mod delegate;
 pub mod exchange;
+mod vouched;
 
 use std::collections::HashSet;
 
@@ -15,6 +17,7 @@ use chancery_ledger::keys::PublicKey;
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 
+use super::lineage;
 use super::scope::{self, Terms};
 use super::state::{CHILDREN, TOKENS, Token, newest_live, profile_code};
 use crate::check::{check_len, check_optional};
@@ -153,6 +156,12 @@ pub fn mark_used(state: &State<'_>, command: &UseToken, ctx: &mut Context<'_>) -
 pub fn revoke(state: &State<'_>, command: &RevokeToken, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_optional("reason", command.reason.as_deref(), 500)?;
     let token = find(state, ctx.tenant(), command.token)?;
+    if let (Profile::Delegation, Principal::Agent(caller)) = (token.profile, &ctx.caller().actor.principal) {
+        let lender = lineage::delegator(state.token, &token)?;
+        if lender != Some(*caller) && token.principal != Principal::Agent(*caller) {
+            return Err(Rejection::NotOwner { thing: "token" }.into());
+        }
+    }
     if token.revoked.is_some() {
         return Ok(Decided::unchanged(Output::Token(Box::new(token))));
     }
@@ -162,8 +171,10 @@ pub fn revoke(state: &State<'_>, command: &RevokeToken, ctx: &mut Context<'_>) -
     let mut waiting = vec![token];
     while let Some(token) = waiting.pop() {
         let cause = if token.token == first { RevocationCause::Requested } else { RevocationCause::Ancestor };
-        for (_, child) in CHILDREN.page(state.token, token.token, Order::Ascending, 0, REVOKED_AT_ONCE_MAX)? {
-            waiting.extend(TOKENS.get(state.token, child)?.filter(|child| child.revoked.is_none()));
+        // Those beyond are dead by their ancestor's state, without an event of their own.
+        let room = REVOKED_AT_ONCE_MAX.saturating_sub(events.len() + waiting.len() + 1);
+        for (_, child) in CHILDREN.page(state.token, token.token, Order::Descending, 0, room)? {
+            waiting.extend(TOKENS.get(state.token, child)?.filter(|child| child.is_live(ctx.now())));
         }
         events.push(revoked(&token, cause, first, command.reason.as_deref(), ctx)?);
     }

@@ -4,6 +4,7 @@ use chancery_ledger::body::Body;
 use chancery_ledger::body::token::TokenIssued;
 use chancery_ledger::event::Event;
 
+use super::lineage::TOKEN_HASHES;
 use super::state::{
     CHILDREN, LIVE_IN_MISSION, Revocation, TOKENS, TOKENS_BY_AGENT, TOKENS_BY_MISSION, TOKENS_BY_TENANT, Token,
     profile_code,
@@ -107,6 +108,9 @@ fn token_issued(rows: &mut dyn RowsMut, event: &Event, it: &TokenIssued) -> Resu
     }
     if let Some(parent) = it.parent {
         CHILDREN.append(rows, parent, &it.token)?;
+    }
+    if let Some(hash) = it.hash {
+        TOKEN_HASHES.put(rows, hash, &it.token)?;
     }
     TOKENS_BY_TENANT.append(rows, event.tenant, &it.token)?;
     if let Some(mission) = it.mission {

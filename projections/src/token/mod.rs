@@ -2,6 +2,7 @@
 
 pub mod decide;
 pub mod evolve;
+pub mod lineage;
 pub mod scope;
 pub mod state;
 pub mod usage;

@@ -10,6 +10,7 @@ use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::lineage;
 use super::state::{
     LIVE_IN_MISSION, TOKENS, TOKENS_BY_AGENT, TOKENS_BY_MISSION, TOKENS_BY_TENANT, Token, newest_live, profile_code,
 };
@@ -259,10 +260,7 @@ fn dead_because(
     if mission.is_some_and(|mission| mission.state != MissionState::Open) {
         return Ok(Some("mission_ended"));
     }
-    match token.agent {
-        Some(id) => around.unusable(&AGENTS.get(reading.identity, id)?.ok_or(RowsError::Missing("an agent"))?),
-        None => around.tenant_not_active(),
-    }
+    lineage::unusable(reading, around, token)
 }
 
 fn mission(reading: &Reading<'_>, tenant: TenantId, id: MissionId) -> Result<Option<Mission>, ViewError> {

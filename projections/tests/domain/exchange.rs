@@ -25,6 +25,7 @@ fn exchange(client: &str, secret: &str, scopes: &[&str]) -> ExchangeToken {
         scopes: scopes.iter().map(|text| (*text).to_owned()).collect(),
         audience: Vec::new(),
         cnf: None,
+        subject: None,
         signer: Purpose::JwtEddsa,
         via: Via::AgentIdp,
     }

@@ -103,7 +103,13 @@ fn what_an_issuer_cannot_be_is_refused_by_field() {
 
 fn rule(w: &mut World, repository: &str, branch: Option<&str>) -> AddIssuerRule {
     let agent = w.agent("builder");
-    AddIssuerRule { provider: "github".into(), repository: repository.into(), branch: branch.map(str::to_owned), agent }
+    AddIssuerRule {
+        provider: "github".into(),
+        repository: repository.into(),
+        branch: branch.map(str::to_owned),
+        agent,
+        as_administrator: false,
+    }
 }
 
 #[test]
@@ -130,11 +136,12 @@ fn a_rule_is_found_by_its_repository_and_its_agent_until_it_is_removed() {
         )
     };
     assert_eq!(found(&w), (vec![added, other], vec![w.root], vec![added, other], 2, 2));
-    w.when(RemoveIssuerRule { rule: added }).then(&[Kind::IssuerRuleRemoved]);
+    w.when(RemoveIssuerRule { rule: added, as_administrator: false }).then(&[Kind::IssuerRuleRemoved]);
     assert_eq!(found(&w), (vec![other], vec![w.root], vec![other], 1, 1));
-    w.when(RemoveIssuerRule { rule: other }).then(&[Kind::IssuerRuleRemoved]);
+    w.when(RemoveIssuerRule { rule: other, as_administrator: false }).then(&[Kind::IssuerRuleRemoved]);
     assert_eq!(found(&w), (vec![], vec![], vec![], 0, 0));
-    w.when(RemoveIssuerRule { rule: other }).then_rejected(Rejection::NotFound { thing: "rule" });
+    w.when(RemoveIssuerRule { rule: other, as_administrator: false })
+        .then_rejected(Rejection::NotFound { thing: "rule" });
     assert!(view::issuer_rule(&w.reading(), w.root, other).unwrap().unwrap().removed);
     assert_eq!(
         view::kept_issuer_rules(&w.reading(), w.second, Some(command.agent), PageNumber { number: 1, size: 1 })
@@ -154,9 +161,11 @@ fn an_agent_makes_rules_for_itself_alone() {
     let added = the!(&w.when_as(&caller, root, mine).then_decided(), IssuerRuleAdded).rule;
     w.when_as(&caller, root, theirs.clone()).then_rejected(Rejection::NotOwner { thing: "rule" });
     let other = the!(&w.when(theirs).then_decided(), IssuerRuleAdded).rule;
-    w.when_as(&caller, root, RemoveIssuerRule { rule: other }).then_rejected(Rejection::NotOwner { thing: "rule" });
-    w.when_as(&caller, root, RemoveIssuerRule { rule: added }).then_decided();
-    w.when_second(RemoveIssuerRule { rule: other }).then_rejected(Rejection::NotFound { thing: "rule" });
+    w.when_as(&caller, root, RemoveIssuerRule { rule: other, as_administrator: false })
+        .then_rejected(Rejection::NotOwner { thing: "rule" });
+    w.when_as(&caller, root, RemoveIssuerRule { rule: added, as_administrator: false }).then_decided();
+    w.when_second(RemoveIssuerRule { rule: other, as_administrator: false })
+        .then_rejected(Rejection::NotFound { thing: "rule" });
 }
 
 #[test]
@@ -175,5 +184,6 @@ fn what_a_rule_cannot_be_is_refused_by_field() {
     w.when(revoke(good.agent)).then_decided();
     w.when(good).then_rejected(Rejection::AgentDecommissioned);
     let nothing = IssuerRuleId(uuid_v7(1, [0; 10]));
-    w.when(RemoveIssuerRule { rule: nothing }).then_rejected(Rejection::NotFound { thing: "rule" });
+    w.when(RemoveIssuerRule { rule: nothing, as_administrator: false })
+        .then_rejected(Rejection::NotFound { thing: "rule" });
 }

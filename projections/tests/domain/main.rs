@@ -7,6 +7,7 @@ mod audit;
 mod challenges;
 mod clients;
 mod credentials;
+mod delegation;
 mod delivery;
 mod events;
 mod exchange;

@@ -313,11 +313,16 @@ impl World {
         (registered(&self.when(command).then_decided()), key)
     }
 
-    /// A client secret of an agent, and a key to sign its tokens with.
-    pub fn client_secret(&mut self, agent: AgentId) -> String {
+    /// A key to sign access tokens with.
+    pub fn token_key(&mut self) {
         let system = Caller { tenant: self.root, actor: Actor::system() };
         let purpose = Purpose::JwtEddsa;
         drop(self.when_as(&system, self.root, ProvideTokenKey { purpose, public: Vec::new() }));
+    }
+
+    /// A client secret of an agent, and a key to sign its tokens with.
+    pub fn client_secret(&mut self, agent: AgentId) -> String {
+        self.token_key();
         let created = self.when(CreateCredential { agent, expires: None, as_administrator: false });
         created.shown().to_owned()
     }

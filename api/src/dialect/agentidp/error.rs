@@ -183,6 +183,9 @@ fn of_problem(problem: &Problem) -> Response {
                     Some(json!({ "field": vendor_field(field), "reason": "cannot be changed" }))
                 }
                 Rejection::Invalid { field, why } => Some(json!({ "field": vendor_field(field), "reason": why })),
+                Rejection::SelfDelegation => {
+                    Some(json!({ "field": "delegateeAgentId", "reason": rejection.to_string() }))
+                }
                 Rejection::TargetForbidden { why } => Some(json!({ "field": "url", "reason": why })),
                 Rejection::EventUnknown { event } => {
                     Some(json!({ "field": "events", "reason": format!("has no event `{event}`") }))
@@ -254,6 +257,10 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::NotConfigured { .. } => (Status::NOT_IMPLEMENTED, "NOT_IMPLEMENTED"),
         Rejection::QuotaExhausted { .. } => (Status::TOO_MANY_REQUESTS, "TIER_LIMIT_EXCEEDED"),
         Rejection::SlugTaken => (Status::CONFLICT, "ORG_ALREADY_EXISTS"),
+        Rejection::SelfDelegation | Rejection::GrantInvalid => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
+        Rejection::TtlOutOfRange { .. } => (Status::BAD_REQUEST, "INVALID_TTL"),
+        Rejection::DepthExceeded { .. } | Rejection::NoRuleMatches => (Status::FORBIDDEN, "FORBIDDEN"),
+        Rejection::TokenDead => (Status::UNAUTHORIZED, "UNAUTHORIZED"),
         Rejection::IssuerKnown => (Status::CONFLICT, "PARTNER_ALREADY_EXISTS"),
         Rejection::Conflict { .. } | Rejection::IdempotencyConflict { .. } => (Status::CONFLICT, "CONFLICT"),
         Rejection::FieldImmutable { .. } => (Status::BAD_REQUEST, "VALIDATION_ERROR"),

@@ -14,6 +14,7 @@ mod audit;
 mod call;
 pub mod compliance;
 mod credentials;
+mod delegation;
 mod did;
 mod discovery;
 pub mod error;
@@ -168,6 +169,10 @@ pub const ROUTES: &[Route] = &[
     delete("/api/v1/oidc/trust-policies/{id}", WRITER, Command("RemoveIssuerRule"), to!(oidc::remove)),
     get("/api/v1/marketplace/agents", Open, Public("listed_agents"), to!(marketplace::list)),
     get("/api/v1/marketplace/agents/{agentId}", Open, Public("listed_agents"), to!(marketplace::get)),
+    post("/api/v1/oidc/token", Open, Command("ExchangeToken"), to!(oidc::token)),
+    post("/api/v1/oauth2/token/delegate", Bearer, Command("DelegateToken"), to!(delegation::delegate)),
+    post("/api/v1/oauth2/token/verify-delegation", Bearer, DELEGATION, to!(delegation::verify)),
+    delete("/api/v1/oauth2/token/delegate/{chainId}", Bearer, Command("RevokeToken"), to!(delegation::revoke)),
 ];
 
 const READER: Access = Access::AnyOf(&["agents:read"]);
@@ -179,6 +184,7 @@ const ORGANISER: Access = Access::AnyOf(&["admin:orgs"]);
 const CREDENTIALS: Native = Query("credentials_of_agent", Scope::CredentialsList);
 const ORGANISATIONS: Native = Query("organisations", Scope::OrganisationsRead);
 const PROFILE: Native = Public("public_profile");
+const DELEGATION: Native = Query("delegation", Scope::TokensIntrospect);
 const ISSUERS: Native = Query("issuers", Scope::IssuersRead);
 /// A look into a token, by whoever it is that asks: a bearer with the scope, or a client.
 const INTROSPECTION: Native = Query("introspection", Scope::TokensIntrospect);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chancery_ledger::actor::{Actor, Method, Principal as Who};
 use chancery_ledger::body::token::Introspection as Look;
 use chancery_ledger::ids::{AgentId, ThingId as _, parse_uuid};
-use chancery_projections::command::{ClientProof, ExchangeToken, RevokeToken, SecretText, Via};
+use chancery_projections::command::{ClientProof, ExchangeToken, RevokeToken, SecretText, SubjectToken, Via};
 use chancery_projections::context::Caller;
 use chancery_projections::identity::state::{AGENTS, ORGANISATIONS, Standing};
 use chancery_projections::output::Output;
@@ -17,6 +17,7 @@ use hyper::header::{self, HeaderValue};
 use serde_json::json;
 
 use super::call::{Call, ok, unexpected};
+use super::delegation::{self, TOKEN_EXCHANGE};
 use super::error::{Failure, OAuthError};
 use super::fields::{Fault, Fields};
 use super::wire::token::{INACTIVE, Introspection, TokenAnswer};
@@ -38,14 +39,34 @@ const BASIC: &str = "Basic realm=\"chancery\"";
 pub(super) async fn issue(mut call: Call) -> Result<Response, Failure> {
     let form = call.form().await.map_err(invalid_request)?;
     let grant = form.required("grant_type", 1..=128).map_err(invalid_request)?;
-    if grant != "client_credentials" {
-        let description = format!("the grant type `{}` is not supported", cut(grant));
-        return Err(refused(StatusCode::BAD_REQUEST, "unsupported_grant_type", description));
+    match grant {
+        "client_credentials" => {
+            let mut scopes = scopes(&form)?;
+            if scopes.is_empty() {
+                scopes.push(DEFAULT_SCOPE.to_owned());
+            }
+            issued(&call, &form, Asked { scopes, subject: None, actor: None }, None).await
+        }
+        TOKEN_EXCHANGE => delegation::exchange(&call, &form).await,
+        _ => {
+            let description = format!("the grant type `{}` is not supported", cut(grant));
+            Err(refused(StatusCode::BAD_REQUEST, "unsupported_grant_type", description))
+        }
     }
-    let claim = claim(&call, &form)?.ok_or_else(|| {
-        let description = "the client must say who it is, by `client_id` and `client_secret` or HTTP Basic";
-        refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned())
-    })?;
+}
+
+/// What a client asks the token endpoint for.
+pub(super) struct Asked {
+    /// What the token is to allow.
+    pub(super) scopes: Vec<String>,
+    /// For which token it is to be exchanged.
+    pub(super) subject: Option<SubjectToken>,
+    /// Who is to act by it, if that is said: nobody but the client can.
+    pub(super) actor: Option<AgentId>,
+}
+
+/// The scopes that a form asks for, each once.
+pub(super) fn scopes(form: &Fields) -> Result<Vec<String>, Failure> {
     let scope = form.text("scope", 0..=SCOPE_CHARS_MAX).map_err(invalid_request)?.unwrap_or_default();
     let mut scopes: Vec<String> = Vec::new();
     for text in scope.split(' ').filter(|text| !text.is_empty()) {
@@ -53,22 +74,41 @@ pub(super) async fn issue(mut call: Call) -> Result<Response, Failure> {
             scopes.push(text.to_owned());
         }
     }
-    if scopes.is_empty() {
-        scopes.push(DEFAULT_SCOPE.to_owned());
+    Ok(scopes)
+}
+
+/// A new token for a client that proves itself by the form or by HTTP Basic.
+pub(super) async fn issued(
+    call: &Call, form: &Fields, asked: Asked, kind: Option<&'static str>,
+) -> Result<Response, Failure> {
+    let claim = claim(call, form)?.ok_or_else(|| {
+        let description = "the client must say who it is, by `client_id` and `client_secret` or HTTP Basic";
+        refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned())
+    })?;
+    if asked.actor.is_some_and(|actor| actor.to_string() != claim.client) {
+        let description = "`actor_token` is not the client's own";
+        return Err(refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned()));
     }
     let audience = match form.text("resource", 1..=255).map_err(invalid_request)? {
         Some(resource) if resource != call.app.issuer() => vec![resource.to_owned()],
         Some(_) | None => Vec::new(),
     };
-    let Output::AccessToken { token, organisation, key } = exchange(&call, &claim, scopes, audience).await? else {
+    let output = exchange(call, &claim, asked, audience).await?;
+    answer(call, output, kind)
+}
+
+/// A new token, as its client is told; of which sort, when it was exchanged.
+pub(super) fn answer(call: &Call, output: Output, kind: Option<&'static str>) -> Result<Response, Failure> {
+    let Output::AccessToken { token, actors, organisation, key } = output else {
         return Err(unexpected());
     };
-    let text = call.app.render_access_token(&token, organisation, &key)?;
+    let text = call.app.render_access_token(&token, &actors, organisation, &key)?;
     let answer = TokenAnswer {
         access_token: text,
         token_type: "Bearer",
         expires_in: seconds(token.expires) - seconds(token.issued),
         scope: token.scopes.join(" "),
+        issued_token_type: kind,
     };
     Ok(not_stored(ok(&answer)))
 }
@@ -114,7 +154,7 @@ pub(super) async fn authorize(_: Call) -> Result<Response, Failure> {
 }
 
 /// Has a client's proof exchanged for a token.
-async fn exchange(call: &Call, claim: &Claim, scopes: Vec<String>, audience: Vec<String>) -> Result<Output, Failure> {
+async fn exchange(call: &Call, claim: &Claim, asked: Asked, audience: Vec<String>) -> Result<Output, Failure> {
     let app = &call.app;
     let Proof::Secret(secret) = &claim.proof;
     let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
@@ -135,18 +175,26 @@ async fn exchange(call: &Call, claim: &Claim, scopes: Vec<String>, audience: Vec
     let command = ExchangeToken {
         client: claim.client.clone(),
         proof: ClientProof::Secret(SecretText(secret.clone())),
-        scopes,
+        scopes: asked.scopes,
         audience,
         cnf: None,
+        subject: asked.subject,
         signer: app.token_signer(),
         via: Via::AgentIdp,
     };
+    exchanged(call, caller, command).await?.map_err(|rejection| refusal(rejection, claim.is_basic))
+}
+
+/// What the ledger says to an exchange, once that is durable.
+pub(super) async fn exchanged(
+    call: &Call, caller: Caller, command: ExchangeToken,
+) -> Result<Result<Output, Rejection>, Failure> {
+    let app = &call.app;
     let mut request = sequencer::Request::new(caller.tenant, caller, command);
     let options = app.options(&call.request)?;
     (request.correlation, request.origin) = (options.correlation, options.origin);
     app.metrics().count_command("ExchangeToken");
-    let receipt = app.sequencer().submit(request)?.await?;
-    receipt.answer.map_err(|rejection| refusal(rejection, claim.is_basic))
+    Ok(app.sequencer().submit(request)?.await?.answer)
 }
 
 fn anonymous() -> Actor {
@@ -215,7 +263,7 @@ fn claim(call: &Call, form: &Fields) -> Result<Option<Claim>, Failure> {
 }
 
 /// What is wrong with a form, as OAuth 2.0 says it.
-fn invalid_request(fault: impl Into<Failure>) -> Failure {
+pub(super) fn invalid_request(fault: impl Into<Failure>) -> Failure {
     match fault.into() {
         Failure::Field(Fault { field, reason }) => {
             refused(StatusCode::BAD_REQUEST, "invalid_request", format!("`{field}` {reason}"))
@@ -235,6 +283,7 @@ fn refusal(rejection: Rejection, is_basic: bool) -> Failure {
             (StatusCode::FORBIDDEN, "unauthorized_client")
         }
         Rejection::ScopeUnknown { .. } | Rejection::ScopeNotHeld { .. } => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        Rejection::GrantInvalid | Rejection::DepthExceeded { .. } => (StatusCode::BAD_REQUEST, "invalid_grant"),
         Rejection::Invalid { field: "scopes", .. } => (StatusCode::BAD_REQUEST, "invalid_scope"),
         Rejection::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
         _ => return rejection.into(),
@@ -243,12 +292,12 @@ fn refusal(rejection: Rejection, is_basic: bool) -> Failure {
     OAuthError { status, error, description: rejection.to_string(), challenge }.into()
 }
 
-fn refused(status: StatusCode, error: &'static str, description: String) -> Failure {
+pub(super) fn refused(status: StatusCode, error: &'static str, description: String) -> Failure {
     OAuthError { status, error, description, challenge: None }.into()
 }
 
 /// A caller's word, as far as it is repeated to it.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }
 

@@ -113,6 +113,8 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::TenantSuspended
         | Rejection::NotRoot
         | Rejection::NotOwner { .. }
+        | Rejection::GrantInvalid
+        | Rejection::NoRuleMatches
         | Rejection::ClientInvalid
         | Rejection::ScopeNotHeld { .. } => StatusCode::FORBIDDEN,
         Rejection::AgentDecommissioned
@@ -138,6 +140,10 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }
         | Rejection::IssuerKnown
+        | Rejection::SelfDelegation
+        | Rejection::DepthExceeded { .. }
+        | Rejection::TtlOutOfRange { .. }
+        | Rejection::TokenDead
         | Rejection::KeyInUse
         | Rejection::Unverified
         | Rejection::DestinationInUse
@@ -189,6 +195,12 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::LimitReached { .. }
         | Rejection::Conflict { .. }
         | Rejection::IdempotencyConflict { .. }
+        | Rejection::SelfDelegation
+        | Rejection::DepthExceeded { .. }
+        | Rejection::TtlOutOfRange { .. }
+        | Rejection::TokenDead
+        | Rejection::GrantInvalid
+        | Rejection::NoRuleMatches
         | Rejection::IssuerKnown
         | Rejection::NotOwner { .. }
         | Rejection::KeyInUse

@@ -161,6 +161,12 @@ fn every_rejection_has_the_contracts_status() {
         (Rejection::CredentialRevoked, 400),
         (Rejection::RootTenant, 400),
         (Rejection::IssuerKnown, 409),
+        (Rejection::SelfDelegation, 409),
+        (Rejection::DepthExceeded { max: 4 }, 409),
+        (Rejection::TtlOutOfRange { min: 60, max: 86_400 }, 409),
+        (Rejection::TokenDead, 409),
+        (Rejection::GrantInvalid, 403),
+        (Rejection::NoRuleMatches, 403),
         (Rejection::NotOwner { thing: "rule" }, 403),
         (Rejection::KeyInUse, 409),
     ];

@@ -203,6 +203,11 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
         Output::IssuerRule(row) => CommandResult { issuer_rule: Some(Box::new(issuer_rule(*row))), ..none },
         Output::AccessToken { token: row, .. } => CommandResult { token: Some(Box::new(token(*row, opener)?)), ..none },
         Output::Token(row) => CommandResult { token: Some(Box::new(token(*row, opener)?)), ..none },
+        Output::Delegation { token: row, secret, .. } => CommandResult {
+            token: Some(Box::new(token(*row, opener)?)),
+            shown_once: Some(shown("delegation_token", secret)),
+            ..none
+        },
         Output::ScopeCheck { passed, violations } => {
             CommandResult { scope_check: Some(Box::new(ScopeCheckResult { passed, violations })), ..none }
         }

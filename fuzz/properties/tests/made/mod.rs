@@ -255,6 +255,11 @@ pub fn command_lines() -> Vec<(&'static str, &'static str)> {
         ("RemoveIssuer", r#"{"issuer":"$ISSUER"}"#),
         ("AddIssuerRule", r#"{"provider":"github","repository":"acme/rocket","branch":"main","agent":"$AGENT"}"#),
         ("RemoveIssuerRule", r#"{"rule":"$RULE"}"#),
+        ("DelegateToken", r#"{"parent":"$ACCESS","delegatee":"$OTHER","scopes":["agents:read"],"ttl_secs":60}"#),
+        (
+            "ExchangeToken",
+            r#"{"client":"$OTHER","proof":{"secret":"$SECRET"},"scopes":[],"subject":{"delegation":"sa_del_0"}}"#,
+        ),
         (
             "ExchangeToken",
             r#"{"client":"$AGENT","proof":{"secret":"$SECRET"},"scopes":["agents:read"],"audience":["https://api.example"]}"#,

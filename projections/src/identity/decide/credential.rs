@@ -67,7 +67,7 @@ pub fn live_of_agent(state: &State<'_>, agent: AgentId) -> Result<Vec<Credential
 pub fn create(state: &State<'_>, command: &CreateCredential, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_expiry(command.expires, ctx)?;
     let agent = agent::find(state, ctx.tenant(), command.agent)?;
-    check_owner(state, agent.agent, command.as_administrator, ctx)?;
+    check_owner(state, &agent, "credential", command.as_administrator, ctx)?;
     agent::check_usable(state, &agent, ctx.now())?;
     let length = CREDENTIALS_BY_AGENT.len(state.identity, agent.agent)?;
     let live = CREDENTIALS_OF_AGENT.len(state.identity, (agent.agent, Credential::ACTIVE), length)?;
@@ -108,7 +108,7 @@ pub fn rotate(state: &State<'_>, command: &RotateCredential, ctx: &mut Context<'
     let expires = command.expires.flatten();
     check_expiry(expires, ctx)?;
     let (credential, agent) = secret_of(state, command.credential, command.agent, ctx)?;
-    check_owner(state, agent.agent, command.as_administrator, ctx)?;
+    check_owner(state, &agent, "credential", command.as_administrator, ctx)?;
     if credential.revoked.is_some() {
         return Err(Rejection::CredentialRevoked.into());
     }
@@ -130,7 +130,7 @@ pub fn rotate(state: &State<'_>, command: &RotateCredential, ctx: &mut Context<'
 pub fn revoke(state: &State<'_>, command: &RevokeCredential, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check_len("cause", &command.cause, 1, 128)?;
     let (credential, agent) = secret_of(state, command.credential, command.agent, ctx)?;
-    check_owner(state, agent.agent, command.as_administrator, ctx)?;
+    check_owner(state, &agent, "credential", command.as_administrator, ctx)?;
     if credential.revoked.is_some() {
         return Err(Rejection::CredentialRevoked.into());
     }
@@ -184,16 +184,21 @@ fn secret_of(
     }
 }
 
-/// Checks that the caller may manage an agent's credentials: an agent its own, an administrator those of all, and who is no
-/// agent has its right from its credential's scopes alone.
-fn check_owner(state: &State<'_>, agent: AgentId, as_administrator: bool, ctx: &Context<'_>) -> Result<(), Stop> {
-    let is_allowed = match ctx.caller().actor.principal {
-        Principal::Agent(own) if own == agent || as_administrator => true,
-        Principal::Agent(own) => GRANTS.get(state.identity, own)?.is_some_and(|granted| granted.administrator),
+/// Checks that the caller may manage what lets in as an agent: an agent its own, an administrator those of all, whom an
+/// issuer vouches for those of agents that it registered, and who is no agent has its right from its credential's scopes
+/// alone.
+pub(super) fn check_owner(
+    state: &State<'_>, agent: &Agent, thing: &'static str, as_administrator: bool, ctx: &Context<'_>,
+) -> Result<(), Stop> {
+    let caller = &ctx.caller().actor.principal;
+    let is_allowed = match caller {
+        Principal::Agent(own) if *own == agent.agent || as_administrator => true,
+        Principal::Agent(own) => GRANTS.get(state.identity, *own)?.is_some_and(|granted| granted.administrator),
         Principal::System | Principal::Tenant(_) | Principal::Member(_) | Principal::Client(_) => true,
-        Principal::Anonymous | Principal::Execution(_) | Principal::Subject(_) => false,
+        Principal::Subject(_) => agent.owner == *caller,
+        Principal::Anonymous | Principal::Execution(_) => false,
     };
-    if is_allowed { Ok(()) } else { Err(Rejection::NotOwner { thing: "credential" }.into()) }
+    if is_allowed { Ok(()) } else { Err(Rejection::NotOwner { thing }.into()) }
 }
 
 fn check_expiry(expires: Option<Micros>, ctx: &Context<'_>) -> Result<(), Rejection> {

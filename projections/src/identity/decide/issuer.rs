@@ -1,13 +1,13 @@
 //! Issuers whose tokens are believed, and rules that let their subjects in as agents.
 
-use chancery_ledger::actor::Principal;
 use chancery_ledger::body::field::{Changes, JsonText};
 use chancery_ledger::body::issuer::{IssuerRemoved, IssuerRuleAdded, IssuerRuleRemoved, IssuerTrusted, IssuerUpdated};
-use chancery_ledger::ids::{AgentId, IssuerId, IssuerRuleId, TenantId};
+use chancery_ledger::ids::{IssuerId, IssuerRuleId, TenantId};
 use chancery_ledger::time::Micros;
 use serde::Serialize;
 
 use super::agent;
+use super::credential::check_owner;
 use crate::check::check_len;
 use crate::command::{AddIssuerRule, RemoveIssuer, RemoveIssuerRule, TrustIssuer, UpdateIssuer};
 use crate::context::Context;
@@ -109,10 +109,10 @@ pub fn remove(state: &State<'_>, command: &RemoveIssuer, ctx: &mut Context<'_>) 
 /// [`Rejection::NotFound`], [`Rejection::NotOwner`], [`Rejection::AgentDecommissioned`], [`Rejection::LimitReached`],
 /// [`Rejection::Invalid`].
 pub fn add_rule(state: &State<'_>, command: &AddIssuerRule, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
-    let AddIssuerRule { provider, repository, branch, agent: agent_id } = command;
+    let AddIssuerRule { provider, repository, branch, agent: agent_id, as_administrator } = command;
     check_rule(command)?;
     let agent = agent::find(state, ctx.tenant(), *agent_id)?;
-    check_owner(*agent_id, ctx)?;
+    check_owner(state, &agent, "rule", *as_administrator, ctx)?;
     if agent.status == AgentStatus::Decommissioned {
         return Err(Rejection::AgentDecommissioned.into());
     }
@@ -149,21 +149,14 @@ pub fn add_rule(state: &State<'_>, command: &AddIssuerRule, ctx: &mut Context<'_
 /// [`Rejection::NotFound`], [`Rejection::NotOwner`].
 pub fn remove_rule(state: &State<'_>, command: &RemoveIssuerRule, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     let rule = find_rule(state, ctx.tenant(), command.rule)?;
-    check_owner(rule.agent, ctx)?;
+    let agent = agent::find(state, ctx.tenant(), rule.agent)?;
+    check_owner(state, &agent, "rule", command.as_administrator, ctx)?;
     Ok(Decided::facts(ctx.tenant(), vec![IssuerRuleRemoved { rule: rule.rule, agent: rule.agent }.into()]))
 }
 
 fn find_rule(state: &State<'_>, tenant: TenantId, id: IssuerRuleId) -> Result<IssuerRule, Stop> {
     let found = ISSUER_RULES.get(state.identity, id)?.filter(|it| it.tenant == tenant && it.removed.is_none());
     Ok(found.ok_or(Rejection::NotFound { thing: "rule" })?)
-}
-
-/// An agent has its own rules in hand, and no other's.
-fn check_owner(agent: AgentId, ctx: &Context<'_>) -> Result<(), Rejection> {
-    match ctx.caller().actor.principal {
-        Principal::Agent(caller) if caller != agent => Err(Rejection::NotOwner { thing: "rule" }),
-        _ => Ok(()),
-    }
 }
 
 fn check_rule(command: &AddIssuerRule) -> Result<(), Rejection> {

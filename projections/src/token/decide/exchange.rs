@@ -7,10 +7,12 @@
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Body;
 use chancery_ledger::body::identity::{AuthenticationFailed, CredentialKind};
+use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::token::{Grant, Profile, TokenIssued, TokenRefused};
-use chancery_ledger::ids::{AgentId, TenantId, TokenId};
+use chancery_ledger::ids::{AgentId, KeyId, TenantId, TokenId};
 use chancery_ledger::time::Micros;
 
+use super::{delegate, vouched};
 use crate::check::check_len;
 use crate::command::{ClientProof, ExchangeToken};
 use crate::context::Context;
@@ -43,11 +45,25 @@ const CLAIM_CHARS_MAX: usize = 64;
 pub fn exchange(state: &State<'_>, command: &ExchangeToken, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     check(command)?;
     let tenant = ctx.tenant();
+    if let ClientProof::Vouched(voucher) = &command.proof
+        && command.client.is_empty()
+    {
+        return vouched::bootstrap(state, command, voucher, ctx);
+    }
     let claimed: Option<AgentId> = command.client.parse().ok();
     let found = match claimed {
         Some(id) => AGENTS.get(state.identity, id)?.filter(|agent| agent.tenant == tenant),
         None => None,
     };
+    if let (ClientProof::Vouched(voucher), agent) = (&command.proof, &found) {
+        let is_let_in = match agent {
+            Some(agent) => vouched::is_let_in(state, agent, voucher)?,
+            None => false,
+        };
+        if !is_let_in {
+            return Ok(vouched::unknown(command, voucher, ctx));
+        }
+    }
     let Some(agent) = found else {
         return Ok(failed(tenant, command, None, "unknown", Rejection::ClientInvalid));
     };
@@ -61,21 +77,27 @@ pub fn exchange(state: &State<'_>, command: &ExchangeToken, ctx: &mut Context<'_
         }
         Err(stop) => return Err(stop),
     }
-    let refused = match scopes_refused(state, &agent, &command.scopes)? {
+    let refused = match &command.subject {
+        // What another token allows is asked of that.
+        Some(_) => None,
+        None => scopes_refused(state, &agent, &command.scopes)?,
+    };
+    let refused = match refused {
         None => quota_refused(state, &agent, ctx.now())?,
         refused => refused,
     };
-    if let Some(why) = refused {
-        let fact = TokenRefused {
-            profile: Profile::Access,
-            agent: Some(agent.agent),
-            mission: None,
-            parent: None,
-            why: why.code().to_owned(),
-        };
-        return Ok(Decided::refused(tenant, vec![fact.into()], why));
+    match (refused, &command.subject) {
+        (Some(why), _) => Ok(not_given(tenant, agent.agent, None, why)),
+        (None, Some(subject)) => delegate::exchange(state, command, &agent, subject, ctx),
+        (None, None) => Ok(Decided::facts(tenant, vec![issued(state, command, agent.agent, ctx)?])),
     }
-    Ok(Decided::facts(tenant, vec![issued(state, command, agent.agent, ctx)?]))
+}
+
+/// The refusal of an access token to an agent, which is a fact.
+pub(super) fn not_given(tenant: TenantId, agent: AgentId, parent: Option<TokenId>, why: Rejection) -> Decided {
+    let (agent, code) = (Some(agent), why.code().to_owned());
+    let fact = TokenRefused { profile: Profile::Access, agent, mission: None, parent, why: code };
+    Decided::refused(tenant, vec![fact.into()], why)
 }
 
 /// Why a proof does not hold; `None` when it does. The look-up is by a hash of 256 random bits, so that its time tells
@@ -90,6 +112,8 @@ fn proof_fails(
             let is_held = keys.into_iter().flatten().any(|held| held.key == *key);
             return Ok((!is_held).then_some("key_revoked"));
         }
+        // A rule lets it in, which was looked at before.
+        ClientProof::Vouched(_) => return Ok(None),
     };
     let Some(id) = CREDENTIAL_HASHES.get(state.identity, digest)? else { return Ok(Some("unknown")) };
     let credential = CREDENTIALS.get(state.identity, id)?.ok_or(RowsError::Missing("a credential"))?;
@@ -103,7 +127,9 @@ fn proof_fails(
 }
 
 /// Why the scopes asked for are not given: the first that there is not, else the first that the agent was not granted.
-fn scopes_refused(state: &State<'_>, agent: &Agent, scopes: &[String]) -> Result<Option<Rejection>, RowsError> {
+pub(super) fn scopes_refused(
+    state: &State<'_>, agent: &Agent, scopes: &[String],
+) -> Result<Option<Rejection>, RowsError> {
     let mut beyond = Vec::new();
     for text in scopes {
         match AgentIdpScope::find(text) {
@@ -132,13 +158,12 @@ fn quota_refused(state: &State<'_>, agent: &Agent, now: Micros) -> Result<Option
 }
 
 fn issued(state: &State<'_>, command: &ExchangeToken, agent: AgentId, ctx: &mut Context<'_>) -> Result<Body, Stop> {
-    let key = TOKEN_KEYS.get(state.identity, purpose_code(command.signer))?;
-    let key = key.ok_or(Rejection::NotConfigured { what: "key to sign tokens with" })?;
+    let key = signing_key(state, command.signer)?;
     let token: TokenId = ctx.id()?;
     let issued = TokenIssued {
         token,
         profile: Profile::Access,
-        grant: Grant::Client,
+        grant: if matches!(command.proof, ClientProof::Vouched(_)) { Grant::Exchange } else { Grant::Client },
         principal: Principal::Agent(agent),
         agent: Some(agent),
         mission: None,
@@ -158,11 +183,20 @@ fn issued(state: &State<'_>, command: &ExchangeToken, agent: AgentId, ctx: &mut 
         max_uses: None,
         hash: None,
         cnf: command.cnf,
-        key: Some(key.key),
+        key: Some(key),
         signature: None,
         snapshot: None,
     };
     Ok(issued.into())
+}
+
+/// The key that access tokens are signed with.
+///
+/// # Errors
+/// [`Rejection::NotConfigured`] when there is none.
+pub(super) fn signing_key(state: &State<'_>, signer: Purpose) -> Result<KeyId, Stop> {
+    let key = TOKEN_KEYS.get(state.identity, purpose_code(signer))?;
+    Ok(key.ok_or(Rejection::NotConfigured { what: "key to sign tokens with" })?.key)
 }
 
 /// When a token ends that is issued now: at a whole second, since its text says it in seconds.
@@ -193,7 +227,9 @@ pub fn harmless(claim: &str) -> Option<&str> {
 
 fn check(command: &ExchangeToken) -> Result<(), Rejection> {
     let distinct = |texts: &[String]| texts.iter().enumerate().all(|(at, text)| !texts[..at].contains(text));
-    if !(1..=SCOPES_MAX).contains(&command.scopes.len()) || !distinct(&command.scopes) {
+    // What is derived from another token allows as much as that, if nothing is asked.
+    let least = usize::from(command.subject.is_none());
+    if !(least..=SCOPES_MAX).contains(&command.scopes.len()) || !distinct(&command.scopes) {
         let why = format!("must be 1 to {SCOPES_MAX} distinct texts");
         return Err(Rejection::Invalid { field: "scopes", why });
     }

@@ -5,11 +5,12 @@ pub mod analytics;
 pub mod audit;
 pub mod compliance;
 pub mod credentials;
+pub mod delegation;
 pub mod did;
 pub mod federation;
 pub mod oidc;
-pub mod tiers;
 pub mod organisations;
+pub mod tiers;
 pub mod token;
 pub mod webhooks;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::access_token::AccessToken;
-use crate::jose::{organisation_text, seconds};
+use crate::jose::{Act, organisation_text, seconds, subject};
 
 /// What a token that is worth nothing is said to be.
 pub const INACTIVE: &str = r#"{"active":false}"#;
@@ -23,14 +23,17 @@ pub struct TokenAnswer {
     pub expires_in: i64,
     /// What it allows.
     pub scope: String,
+    /// What sort of token it is, of one that was exchanged (RFC 8693 section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
 }
 
 /// What is said of a token that is worth something (RFC 7662 section 2.2).
 #[derive(Debug, Serialize)]
 pub struct Introspection {
     active: bool,
-    sub: Uuid,
-    client_id: Uuid,
+    sub: String,
+    client_id: String,
     scope: String,
     token_type: &'static str,
     iat: i64,
@@ -41,6 +44,8 @@ pub struct Introspection {
     aud: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
 }
 
 impl Introspection {
@@ -50,8 +55,8 @@ impl Introspection {
         let token = &known.token;
         Self {
             active: true,
-            sub: token.principal.uuid(),
-            client_id: token.agent.map_or(token.principal.uuid(), |agent| agent.uuid()),
+            sub: subject(&token.principal),
+            client_id: token.agent.map_or_else(|| subject(&token.principal), |agent| agent.to_string()),
             scope: token.scopes.join(" "),
             token_type: if token.cnf.is_some() { "DPoP" } else { "Bearer" },
             iat: seconds(token.issued),
@@ -60,6 +65,7 @@ impl Introspection {
             organization_id: organisation_text(known.organisation),
             aud: token.audience.clone(),
             cnf: token.cnf.map(|key| json!({ "jkt": b64u::render(&key.0) })),
+            act: Act::of(&known.actors),
         }
     }
 }
