@@ -4,8 +4,11 @@
 use chancery_ledger::body::identity::CredentialKind;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::commit::verify_newest;
-use chancery_ledger::ids::{OrganisationId, TenantId};
+use chancery_ledger::event::{ReadError, peek};
+use chancery_ledger::ids::{OrganisationId, Seq, TenantId};
 use chancery_ledger::keys::PublicKey;
+use chancery_ledger::store::{LogStore, StoreError};
+use chancery_ledger::time::Micros;
 use chancery_projections::execution::delivery::state::DeliveryState;
 use chancery_projections::execution::delivery::view::count_deliveries;
 use chancery_projections::identity::state::AgentStatus;
@@ -159,7 +162,8 @@ fn ledger_keys(reading: &Reading<'_>) -> Result<Vec<PublicKeyView>, Problem> {
     Ok(public_keys(reading, TenantId::LEDGER, &Paging::newest(LIMIT_MAX))?.items)
 }
 
-/// Identity of an organisation's agents: how many there are, and that each is one.
+/// Identity of an organisation's agents: how many there are, and whether those that are active, the newest
+/// [`LIMIT_MAX`] of them, have keys to prove it with.
 ///
 /// # Errors
 /// [`Problem::Unreadable`] when the views cannot be read.
@@ -170,17 +174,22 @@ pub fn agents(reading: &Reading<'_>, tenant: TenantId, organisation: Organisatio
     };
     let (active, suspended) = (count(AgentStatus::Active)?, count(AgentStatus::Suspended)?);
     let ended = count(AgentStatus::Decommissioned)?;
-    let details = format!(
-        "{active} agents are active, {suspended} suspended, {ended} decommissioned; each has one identity for good."
-    );
-    Ok(Finding::new(Status::Pass, details))
+    let newest = PageNumber { number: 1, size: LIMIT_MAX };
+    let looked_at = agents_page(reading, tenant, organisation, Some(AgentStatus::Active), newest)?.items;
+    let keyless = looked_at.iter().filter(|agent| agent.identity_key.is_none() && agent.did_key.is_none()).count();
+    let there_are = format!("{active} agents are active, {suspended} suspended, {ended} decommissioned");
+    Ok(match keyless {
+        0 => Finding::new(Status::Pass, format!("{there_are}; each that is active has a key of its own.")),
+        keyless => Finding::new(Status::Warn, format!("{there_are}; {keyless} active ones have no key of their own.")),
+    })
 }
 
 /// Rotation of a tenant's client secrets.
 ///
 /// # Errors
 /// [`Problem::Unreadable`] when the views cannot be read.
-pub fn secrets(reading: &Reading<'_>, tenant: TenantId) -> Result<Finding, Problem> {
+pub fn secrets(app: &App, reading: &Reading<'_>, tenant: TenantId) -> Result<Finding, Problem> {
+    let log = app.engine().log();
     let due = reading.now.plus_secs(-SECRET_DAYS * DAY_SECS);
     let live = CredentialFilter { live: Some(true), ..CredentialFilter::default() };
     let (mut cursor, mut seen, mut all, mut old) = (None, 0, 0, 0);
@@ -189,7 +198,10 @@ pub fn secrets(reading: &Reading<'_>, tenant: TenantId) -> Result<Finding, Probl
             credentials(reading, tenant, &live, &Paging::new(Order::Descending, cursor.as_deref(), Some(LIMIT_MAX))?)?;
         for credential in page.items.iter().filter(|it| it.kind == CredentialKind::ClientSecret) {
             all += 1;
-            old += u64::from(credential.created < due);
+            // What changed a secret last, of one that lets in, is its making or its rotation.
+            if credential.created < due && time_of(&*log, credential.version)? < due {
+                old += 1;
+            }
         }
         seen += LIMIT_MAX;
         match page.next {
@@ -206,6 +218,12 @@ pub fn secrets(reading: &Reading<'_>, tenant: TenantId) -> Result<Finding, Probl
             format!("{old} of {all} client secrets in use are older than {SECRET_DAYS} days."),
         ),
     })
+}
+
+fn time_of(log: &dyn LogStore, seq: Seq) -> Result<Micros, Problem> {
+    let record = log.record(seq)?.ok_or(StoreError::Missing { seq })?;
+    let (_, time, _) = peek(&record.header).map_err(ReadError::from)?;
+    Ok(time)
 }
 
 /// Integrity of a tenant's audit log: its newest entries are computed anew from the log.

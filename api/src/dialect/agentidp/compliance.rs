@@ -78,7 +78,7 @@ pub(super) async fn report(call: Call) -> Result<Response, Failure> {
         let app = &*call.app;
         let sections = [
             ("agent-identity", checks::agents(&reading, tenant, account.organisation)?),
-            ("credential-rotation", checks::secrets(&reading, tenant)?),
+            ("credential-rotation", checks::secrets(app, &reading, tenant)?),
             ("audit-integrity", checks::audit_log(app, &reading, tenant)?),
             ("encryption-at-rest", checks::encryption(app)),
             ("transport-security", checks::transport(app)),
