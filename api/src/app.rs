@@ -30,6 +30,7 @@ use crate::auth::refusals::{Attempt, Refusals};
 use crate::auth::{self, Holder, Mount, Principal, Refusal, Refused};
 use crate::config::Config;
 use crate::dialect::agentidp::compliance;
+use crate::dialect::alsorn;
 use crate::egress::Egress;
 use crate::issuers::KeySets;
 use crate::jose::{AccessClaims, Jose, KnownKeys, TokenClaims};
@@ -57,6 +58,7 @@ pub struct App {
     stopping: watch::Receiver<bool>,
     secrets: Arc<Keystore>,
     egress: Egress,
+    alsorn_rates: alsorn::rate::Rates,
     key_sets: KeySets,
 }
 
@@ -83,6 +85,7 @@ impl App {
         let jose = Jose::new(secrets.clone(), &config.data_dir);
         let issuer = config.issuer();
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let alsorn_rates = alsorn::rate::Rates::new(config.alsorn_requests_per_hour);
         let egress = Egress::new(config.allow_private_targets);
         Self {
             engine,
@@ -101,6 +104,7 @@ impl App {
             stopping,
             secrets,
             egress,
+            alsorn_rates,
             key_sets: KeySets::default(),
         }
     }
@@ -152,6 +156,12 @@ impl App {
     #[must_use]
     pub const fn long_readings(&self) -> &Arc<Semaphore> {
         &self.long_readings
+    }
+
+    /// How often keys of the Alsorn dialect ask.
+    #[must_use]
+    pub(crate) const fn alsorn_rates(&self) -> &alsorn::rate::Rates {
+        &self.alsorn_rates
     }
 
     /// The door for requests of the daemon's own.

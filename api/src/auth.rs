@@ -36,6 +36,8 @@ pub enum Mount {
     OrgKernel,
     /// `/agentidp`.
     AgentIdp,
+    /// `/alsorn`.
+    Alsorn,
 }
 
 impl Mount {
@@ -46,6 +48,7 @@ impl Mount {
             Self::Native => "native",
             Self::OrgKernel => "orgkernel",
             Self::AgentIdp => "agentidp",
+            Self::Alsorn => "alsorn",
         }
     }
 }

@@ -126,6 +126,8 @@ options! {
         rate_limit_max_requests: u64 = 100, "CHANCERY_RATE_LIMIT_MAX_REQUESTS" "N";
         /// Verifications of the audit log among them; 0: as many as it likes
         rate_limit_max_verifications: u64 = 30, "CHANCERY_RATE_LIMIT_MAX_VERIFICATIONS" "N";
+        /// Requests of one key at the Alsorn mount within an hour; 0: as many as it likes
+        alsorn_requests_per_hour: u64 = 0, "CHANCERY_ALSORN_REQUESTS_PER_HOUR" "N";
         /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; each later attempt waits twice as long
         webhook_retry_secs: u64 = limits::WEBHOOK_RETRY_SECS, "CHANCERY_WEBHOOK_RETRY_SECS" "SECS";
         /// Issuer of the tokens that GitHub's workflows present; its keys are at `/.well-known/jwks` below it

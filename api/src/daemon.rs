@@ -179,6 +179,11 @@ fn write_bootstrap_file(file: &Path, first: &FirstStart) -> io::Result<()> {
         "tenant": first.tenant,
         "admin_key": *first.admin_key,
         "orgkernel": { "token": *first.orgkernel_token },
+        "alsorn": {
+            "api_key": *first.alsorn.api_key,
+            "read_key": *first.alsorn.read_key,
+            "other_tenant_key": *first.alsorn.other_tenant_key,
+        },
         "agentidp": { "client_id": first.agentidp.client_id, "client_secret": *first.agentidp.client_secret },
     });
     let unfinished = with_suffix(file, ".unfinished");
@@ -203,7 +208,7 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
 
 /// Tells a newcomer what comes next. Standard output stays with the one line that scripts wait for.
 fn print_first_steps(first: &FirstStart, url: &str) -> io::Result<()> {
-    let FirstStart { tenant, admin_key, orgkernel_token, agentidp } = first;
+    let FirstStart { tenant, admin_key, orgkernel_token, agentidp, alsorn } = first;
     let mut out = io::stderr().lock();
     writeln!(
         out,
@@ -212,7 +217,8 @@ fn print_first_steps(first: &FirstStart, url: &str) -> io::Result<()> {
            admin key         {admin}\n  \
            OrgKernel token   {orgkernel}   (base URL {url}/orgkernel)\n  \
            AgentIdP client   {client}   (base URL {url}/agentidp)\n  \
-           its secret        {client_secret}\n\n\
+           its secret        {client_secret}\n  \
+           Alsorn key        {alsorn_key}   (base URL {url}/alsorn)\n\n\
          Register an agent and see it in the log:\n\n  \
            export CHANCERY_KEY={admin}\n  \
            curl -H \"Authorization: Bearer $CHANCERY_KEY\" {url}/v1/commands \\\n    \
@@ -224,6 +230,7 @@ fn print_first_steps(first: &FirstStart, url: &str) -> io::Result<()> {
         orgkernel = **orgkernel_token,
         client = agentidp.client_id,
         client_secret = *agentidp.client_secret,
+        alsorn_key = *alsorn.api_key,
     )?;
     out.flush()
 }

@@ -8,6 +8,7 @@ use chancery_ledger::store::StoreError;
 use chancery_projections::context::ContextError;
 use chancery_projections::event_view::EventViewError;
 use chancery_projections::lane::agentidp::view::AuditError;
+use chancery_projections::lane::alsorn::view::ChainError;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Recorded, SubmitError};
@@ -160,6 +161,16 @@ impl From<HoldError> for Problem {
         match error {
             HoldError::Lagging(lagging) => Self::Lagging(lagging),
             HoldError::Rows(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChainError> for Problem {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Rows(error) => error.into(),
+            ChainError::Store(error) => error.into(),
+            ChainError::Read(error) => error.into(),
         }
     }
 }

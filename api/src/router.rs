@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderValue};
 
 use crate::app::App;
 use crate::auth::Mount;
-use crate::dialect::{agentidp, orgkernel};
+use crate::dialect::{agentidp, alsorn, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
 use crate::native::{admin, backup, commands, events, export, openapi, proofs, stream, views};
@@ -129,6 +129,9 @@ pub async fn answer(app: &Arc<App>, request: Request) -> (&'static str, Response
     }
     if agentidp::mounted(request.path()).is_some() {
         return (agentidp::PREFIX, Box::pin(agentidp::handle(app, request)).await);
+    }
+    if is_below(alsorn::PREFIX, request.path()) {
+        return (alsorn::PREFIX, Box::pin(alsorn::handle(app, request)).await);
     }
     let id = request.id.clone();
     let (route, answered) = match find(&request) {

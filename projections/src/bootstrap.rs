@@ -49,6 +49,8 @@ pub struct FirstStart {
     pub orgkernel_token: Zeroizing<String>,
     /// The administrator agent of the root tenant, as an OAuth 2.0 client of the AgentIdP dialect.
     pub agentidp: FirstClient,
+    /// Keys for the Alsorn dialect.
+    pub alsorn: FirstAlsornKeys,
 }
 
 /// An OAuth 2.0 client.
@@ -58,6 +60,17 @@ pub struct FirstClient {
     pub client_id: AgentId,
     /// Its secret.
     pub client_secret: Zeroizing<String>,
+}
+
+/// Keys for the Alsorn dialect.
+#[derive(Debug, Clone)]
+pub struct FirstAlsornKeys {
+    /// Of the root tenant's owner, for everything.
+    pub api_key: Zeroizing<String>,
+    /// Of the same, to look at things.
+    pub read_key: Zeroizing<String>,
+    /// Of the second tenant, for everything.
+    pub other_tenant_key: Zeroizing<String>,
 }
 
 /// A ledger cannot be founded.
@@ -127,6 +140,13 @@ pub fn found(
     let (key, orgkernel_token) =
         tenant::api_key(principal.clone(), "first OrgKernel key", Scope::ORGKERNEL, &["orgkernel"], &mut ctx)?;
     events.push((root, key.into()));
+    let mut alsorn = |name: &str, scopes: &[Scope], ctx: &mut Context<'_>| -> Result<_, FoundError> {
+        let (key, secret) = tenant::api_key(principal.clone(), name, scopes, &["alsorn"], ctx)?;
+        events.push((root, key.into()));
+        Ok(secret)
+    };
+    let api_key = alsorn("first Alsorn key", Scope::ALSORN_ADMIN, &mut ctx)?;
+    let read_key = alsorn("first Alsorn key to read with", Scope::ALSORN_READ, &mut ctx)?;
     let (bodies, agentidp) = administrator(organisation, principal, &mut ctx)?;
     events.extend(bodies.into_iter().map(own(root)));
     let mut made = ctx.into_new_secrets();
@@ -134,8 +154,12 @@ pub fn found(
     let mut ctx = Context::new(now, second, &caller, random, secrets);
     let (bodies, _) = tenant::found(tenant_created(second, SECOND_SLUG, "Second", Some(root)), &mut ctx)?;
     events.extend(bodies.into_iter().map(own(second)));
+    let (key, other_tenant_key) =
+        tenant::api_key(Principal::Tenant(second), "first Alsorn key", Scope::ALSORN_ADMIN, &["alsorn"], &mut ctx)?;
+    events.push((second, key.into()));
     made.extend(ctx.into_new_secrets());
 
+    let alsorn = FirstAlsornKeys { api_key, read_key, other_tenant_key };
     let mut numbered = Numbered::default();
     for (seq, (tenant, body)) in (0..).map(Seq).zip(events) {
         numbered.push(Event {
@@ -151,7 +175,7 @@ pub fn found(
             body,
         })?;
     }
-    let first_start = FirstStart { tenant: ROOT_SLUG.to_owned(), admin_key, orgkernel_token, agentidp };
+    let first_start = FirstStart { tenant: ROOT_SLUG.to_owned(), admin_key, orgkernel_token, agentidp, alsorn };
     Ok(Founding { origin, events: numbered, secrets: made, first_start })
 }
 

@@ -48,6 +48,8 @@ pub fn new_delegation_secret(ctx: &mut Context<'_>) -> Result<Zeroizing<String>,
 
 /// What every secret that is made for signing posts starts with.
 pub const WEBHOOK_SECRET_PREFIX: &str = "whsec_";
+/// What every key for the Alsorn dialect starts with.
+pub const ALSORN_KEY_PREFIX: &str = "als_";
 /// What every client secret starts with.
 pub const CLIENT_SECRET_PREFIX: &str = "sk_live_";
 
@@ -57,6 +59,14 @@ pub const CLIENT_SECRET_PREFIX: &str = "sk_live_";
 /// [`ContextError::Random`].
 pub fn new_webhook_secret(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
     hexadecimal(WEBHOOK_SECRET_PREFIX, ctx)
+}
+
+/// Draws a new key for the Alsorn dialect: `als_` and 64 hexadecimal digits, which its SDK insists on.
+///
+/// # Errors
+/// [`ContextError::Random`].
+pub fn new_alsorn_key(ctx: &mut Context<'_>) -> Result<Zeroizing<String>, ContextError> {
+    hexadecimal(ALSORN_KEY_PREFIX, ctx)
 }
 
 /// Draws a new client secret: `sk_live_` and 64 hexadecimal digits, 256 bits.

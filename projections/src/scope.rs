@@ -108,6 +108,31 @@ impl Scope {
     ];
 }
 
+/// What keys of the Alsorn dialect allow, by their level (contracts/alsorn.md section 6; DOMAIN section 2).
+impl Scope {
+    /// `read`: everything that is looked at.
+    pub const ALSORN_READ: &[Self] =
+        &[Self::AgentsList, Self::AgentsRead, Self::TrustRead, Self::TransactionsRead, Self::AuditRead];
+    /// `admin`: that, everything that agents do, and webhooks.
+    pub const ALSORN_ADMIN: &[Self] = &[
+        Self::AgentsList,
+        Self::AgentsRead,
+        Self::TrustRead,
+        Self::TransactionsRead,
+        Self::AuditRead,
+        Self::AgentsRegister,
+        Self::AgentsUpdate,
+        Self::AgentsSuspend,
+        Self::AgentsDecommission,
+        Self::TrustEvaluate,
+        Self::TrustReport,
+        Self::TransactionsExecute,
+        Self::TransactionsReverse,
+        Self::DeliveryRead,
+        Self::DeliveryWrite,
+    ];
+}
+
 /// A scope of the AgentIdP dialect's tokens, and what it allows natively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AgentIdpScope {

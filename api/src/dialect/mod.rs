@@ -3,6 +3,7 @@
 //! A room gets every request below its mount, authenticated or not, and answers in its vendor's words alone.
 
 pub mod agentidp;
+pub mod alsorn;
 pub mod orgkernel;
 
 use chancery_projections::scope::Scope;

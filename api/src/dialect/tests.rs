@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chancery_projections::command::Command;
 
-use super::{Line, Native, agentidp, orgkernel};
+use super::{Line, Native, agentidp, alsorn, orgkernel};
 
 const HEAD: &str = "\
 # Dialects
@@ -18,8 +18,12 @@ view, and what was written through one is the same thing in all.
 ";
 
 /// The rooms, by the vendor's name.
-fn rooms() -> [(&'static str, Vec<Line>); 2] {
-    [("OrgKernel", orgkernel::contents().collect()), ("AgentIdP", agentidp::contents().collect())]
+fn rooms() -> [(&'static str, Vec<Line>); 3] {
+    [
+        ("OrgKernel", orgkernel::contents().collect()),
+        ("AgentIdP", agentidp::contents().collect()),
+        ("Alsorn", alsorn::contents().collect()),
+    ]
 }
 
 fn page() -> String {

@@ -76,6 +76,32 @@ pub struct RegisterAgent {
     pub via: Via,
 }
 
+impl RegisterAgent {
+    /// A registration with nothing but a name.
+    #[must_use]
+    pub fn named(name: String) -> Self {
+        Self {
+            organisation: None,
+            name,
+            handles: Vec::new(),
+            profile: AgentProfile::default(),
+            kind: None,
+            semver: None,
+            capabilities: Vec::new(),
+            environment: Environment::default(),
+            actions: Vec::new(),
+            limit: None,
+            key: KeyChoice::None,
+            did_key: false,
+            valid_until: None,
+            valid_days: None,
+            visibility: Visibility::default(),
+            disclosure: Disclosure::default(),
+            via: Via::default(),
+        }
+    }
+}
+
 /// Through which mount something came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Via {

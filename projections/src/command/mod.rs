@@ -91,6 +91,15 @@ macro_rules! commands {
                 }
             }
 
+            /// The scope that the command of a name needs; `None` when there is no such command.
+            #[must_use]
+            pub fn scope_of(name: &str) -> Option<Scope> {
+                match name {
+                    $(stringify!($name) => Some(Scope::$scope),)*
+                    _ => None,
+                }
+            }
+
             /// The thing it would change, whose version `If-Match` is compared with; `None` for what makes a new one.
             #[must_use]
             pub fn about(&self) -> Option<Subject> {

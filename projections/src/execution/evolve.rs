@@ -18,6 +18,7 @@ use super::transaction::{
     TRANSACTIONS_BY_AGENT, TRANSACTIONS_IN_STATUS, Transaction, TransactionStatus,
 };
 use crate::lane;
+use crate::lane::alsorn::rows::Audited;
 use crate::money::Sum;
 use crate::rows::{RowsError, RowsMut};
 
@@ -28,6 +29,7 @@ use crate::rows::{RowsError, RowsMut};
 pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     // Whom events are told in the words of a lane goes by what its rows know.
     lane::agentidp::rows::evolve(rows, event)?;
+    let audited = lane::alsorn::rows::evolve(rows, event)?;
     delivery::tell(rows, event)?;
     match &event.body {
         Body::MissionOpened(opened) => mission_opened(rows, event, opened),
@@ -74,6 +76,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 failure: None,
                 at: event.time,
                 reversal: None,
+                audited,
             };
             if let Some(key) = &it.key {
                 TRANSACTION_KEYS.put(rows, (it.agent, key.as_str()), &it.transaction)?;
@@ -101,9 +104,10 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 failure: Some(it.failure.clone()),
                 at: event.time,
                 reversal: None,
+                audited,
             },
         ),
-        Body::TransactionReversed(it) => transaction_reversed(rows, event, it),
+        Body::TransactionReversed(it) => transaction_reversed(rows, event, it, audited),
         // Other domains' events.
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
@@ -220,11 +224,14 @@ fn spent(rows: &mut dyn RowsMut, it: &Transaction) -> Result<(), RowsError> {
     Ok(())
 }
 
-fn transaction_reversed(rows: &mut dyn RowsMut, event: &Event, it: &TransactionReversed) -> Result<(), RowsError> {
+fn transaction_reversed(
+    rows: &mut dyn RowsMut, event: &Event, it: &TransactionReversed, audited: Option<Audited>,
+) -> Result<(), RowsError> {
     let mut before = TransactionStatus::Completed;
     let reversed = TRANSACTIONS.update(rows, it.transaction, "a transaction", |transaction| {
         before = std::mem::replace(&mut transaction.status, TransactionStatus::Reversed);
-        transaction.reversal = Some(Reversal { reversal: it.reversal, at: event.time, reason: it.reason.clone() });
+        transaction.reversal =
+            Some(Reversal { reversal: it.reversal, at: event.time, reason: it.reason.clone(), audited });
     })?;
     REVERSALS.put(rows, it.reversal, &it.transaction)?;
     let (tenant, ordinal) = (reversed.tenant, reversed.ordinal);

@@ -7,6 +7,7 @@ use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::{Deserialize, Serialize};
 
+use crate::lane::alsorn::rows::Audited;
 use crate::money::Sum;
 use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
@@ -105,6 +106,8 @@ pub struct Transaction {
     pub at: Micros,
     /// How it was taken back.
     pub reversal: Option<Reversal>,
+    /// Where it stands in the agent's Alsorn chain.
+    pub audited: Option<Audited>,
 }
 
 /// How a transaction was taken back.
@@ -116,6 +119,8 @@ pub struct Reversal {
     pub at: Micros,
     /// Text, under the agent's key.
     pub reason: Option<Encrypted>,
+    /// Where it stands in the agent's Alsorn chain.
+    pub audited: Option<Audited>,
 }
 
 /// What an agent had moved at some time.

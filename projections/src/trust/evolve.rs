@@ -16,6 +16,9 @@ use super::state::{
 };
 use crate::rows::{Rows, RowsError, RowsMut};
 
+/// What is missing, if it is.
+const RECORD: &str = "an agent's record of trust";
+
 /// Brings the trust view forward by one event.
 ///
 /// # Errors
@@ -33,11 +36,19 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 policy: 0,
                 scored: event.time,
                 evaluated: None,
+                suspended: None,
             };
             score(rows, event, record, true, Cause::Registered)
         }
         Body::OrganisationVerified(it) => VERIFIED.put(rows, it.organisation, &it.verified),
-        Body::AgentSuspended(it) => count(rows, event, it.agent, Cause::Suspended, |it| it.suspensions += 1),
+        Body::AgentSuspended(it) => {
+            RECORDS.update(rows, it.agent, RECORD, |record| record.suspended = Some(event.time))?;
+            count(rows, event, it.agent, Cause::Suspended, |it| it.suspensions += 1)
+        }
+        Body::AgentResumed(it) => {
+            RECORDS.update(rows, it.agent, RECORD, |record| record.suspended = None)?;
+            Ok(())
+        }
         Body::TransactionCompleted(it) => {
             count(rows, event, it.agent, Cause::TransactionCompleted, |it| it.completed += 1)
         }
@@ -84,7 +95,6 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::MemberInvited(_)
         | Body::MemberJoined(_)
         | Body::AgentUpdated(_)
-        | Body::AgentResumed(_)
         | Body::AgentDecommissioned(_)
         | Body::AgentReachChanged(_)
         | Body::HandleClaimed(_)
@@ -134,7 +144,7 @@ fn is_overreach(violation: &str) -> bool {
 }
 
 fn record(rows: &dyn Rows, agent: AgentId) -> Result<Record, RowsError> {
-    RECORDS.get(rows, agent)?.ok_or(RowsError::Missing("an agent's record of trust"))
+    RECORDS.get(rows, agent)?.ok_or(RowsError::Missing(RECORD))
 }
 
 /// Counts a fact and scores the agent anew.

@@ -88,6 +88,8 @@ pub struct Record {
     pub scored: Micros,
     /// When its own tenant last asked.
     pub evaluated: Option<Micros>,
+    /// Since when it is suspended.
+    pub suspended: Option<Micros>,
 }
 
 /// A score, and what gave it.

@@ -6,20 +6,20 @@ use std::borrow::Cow;
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::Kind;
 use chancery_ledger::body::field::JsonText;
-use chancery_ledger::body::identity::Disclosure;
+use chancery_ledger::body::identity::{Disclosure, Environment};
 use chancery_ledger::body::trust::{DisputeOutcome, DisputeTexts};
 use chancery_ledger::ids::{AgentId, DisputeId, OrganisationId, PolicyId, Seq, TenantId, TransactionId};
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::scoring::{Basis, Components, Scoring, days_between};
+use super::scoring::{Basis, Components, Scoring, Weights, days_between};
 use super::state::{
     Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, POINTS, POLICIES, POLICY_VERSIONS, Point, Policy,
     PolicyKind, RECORDS, Record, scoring,
 };
 use crate::execution::transaction::first_after;
-use crate::identity::state::{AGENTS, AGENTS_BY_TENANT};
+use crate::identity::state::{AGENTS, AGENTS_BY_TENANT, ORGANISATIONS};
 use crate::identity::view::member;
 use crate::rows::RowsError;
 use crate::rows::table::Versioned;
@@ -35,8 +35,14 @@ pub struct TrustView {
     pub agent: AgentId,
     /// Its name.
     pub name: String,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// Its organisation.
     pub organisation: OrganisationId,
+    /// That organisation's name.
+    pub organisation_name: String,
+    /// Where it runs.
+    pub environment: Environment,
     /// Its score: 0 to 1000.
     pub score: u16,
     /// What such a score is called.
@@ -47,6 +53,8 @@ pub struct TrustView {
     pub trend: TrendView,
     /// What the score is the sum of.
     pub components: Components,
+    /// The most that each of them brings.
+    pub weights: Weights,
     /// What counted when it was scored.
     pub basis: Basis,
     /// Transactions that it carried out, taken back or not.
@@ -61,6 +69,8 @@ pub struct TrustView {
     pub scored: Micros,
     /// When its own tenant last asked.
     pub evaluated: Option<Micros>,
+    /// Since when it is suspended.
+    pub suspended: Option<Micros>,
     /// When asked for: the events that moved the score, the newest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Vec<Movement>>,
@@ -214,6 +224,8 @@ pub fn trust(
     let record = record(reading, id)?;
     let (_, rules) = scoring(reading.trust, record.tenant)?;
     let score = record.components.score();
+    let organisation = ORGANISATIONS.get(reading.identity, agent.organisation)?;
+    let organisation_name = organisation.ok_or(RowsError::Missing("an organisation"))?.name;
     // What moved a score is told to its tenant alone.
     let explanation = match explain && tenant == Some(agent.tenant) {
         true => Some(
@@ -224,12 +236,16 @@ pub fn trust(
     Ok(Some(TrustView {
         agent: id,
         name: agent.name,
+        tenant: agent.tenant,
         organisation: agent.organisation,
+        organisation_name,
+        environment: agent.environment,
         score,
         assessment: rules.assessment(score).to_owned(),
         tier: rules.tier(score).to_owned(),
         trend: trend(reading, &record, &rules)?,
         components: record.components,
+        weights: rules.weights,
         tasks: record.basis.counts.tasks(),
         basis: record.basis,
         policy: record.policy,
@@ -237,6 +253,7 @@ pub fn trust(
         age_days: days_between(record.registered, reading.now),
         scored: record.scored,
         evaluated: record.evaluated,
+        suspended: record.suspended,
         explanation,
     }))
 }

@@ -4,6 +4,7 @@ use chancery_ledger::body::Kind;
 use chancery_ledger::body::field::Decimal;
 use chancery_ledger::body::transaction::Counterparty;
 use chancery_ledger::ids::{AgentId, Seq, TenantId, TransactionId};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -52,6 +53,10 @@ pub struct TransactionView {
     pub at: Micros,
     /// How it was taken back.
     pub reversal: Option<ReversalView>,
+    /// The hash of the entry that records it in the agent's Alsorn chain.
+    pub audit_hash: Option<Hash>,
+    /// Where in that chain the entry stands, from 1.
+    pub audit_place: Option<u64>,
     /// The event that last changed it, for `If-Match`.
     pub version: Seq,
 }
@@ -65,6 +70,8 @@ pub struct ReversalView {
     pub at: Micros,
     /// Why; `null` when nobody said, or it was erased.
     pub reason: Option<String>,
+    /// The hash of the entry that records it in the agent's Alsorn chain.
+    pub audit_hash: Option<Hash>,
 }
 
 /// Which transactions. Bounds are inclusive.
@@ -125,7 +132,7 @@ pub fn transaction_view(reading: &Reading<'_>, seq: Seq, row: Transaction) -> Re
     let reversal = match &row.reversal {
         Some(it) => {
             let reason = open(Kind::TransactionReversed, "reason", &it.reason)?;
-            Some(ReversalView { id: it.reversal, at: it.at, reason })
+            Some(ReversalView { id: it.reversal, at: it.at, reason, audit_hash: it.audited.map(|it| it.hash) })
         }
         None => None,
     };
@@ -144,6 +151,8 @@ pub fn transaction_view(reading: &Reading<'_>, seq: Seq, row: Transaction) -> Re
         failure: row.failure,
         at: row.at,
         reversal,
+        audit_hash: row.audited.map(|it| it.hash),
+        audit_place: row.audited.map(|it| it.place),
         version: seq,
     })
 }

@@ -27,7 +27,7 @@ use crate::rows::{Order, RowsError};
 use crate::scope::{AgentIdpScope, Scope};
 
 /// The mounts a credential can open.
-pub const MOUNTS: &[&str] = &["native", "orgkernel", "agentidp"];
+pub const MOUNTS: &[&str] = &["native", "orgkernel", "agentidp", "alsorn"];
 
 /// Most client secrets of one agent that are not revoked: all of them end in one commit with the agent.
 const SECRETS_MAX: usize = 100;

@@ -22,7 +22,7 @@ use crate::command::{
     SuspendTenant, UpdateOrganisation, UpdateTenant, VerifyOrganisation,
 };
 use crate::context::Context;
-use crate::credential::{new_api_key, secret_hash};
+use crate::credential::{new_alsorn_key, new_api_key, secret_hash};
 use crate::decision::{Decided, State, Stop};
 use crate::identity::decide::credential::MOUNTS;
 use crate::identity::state::{
@@ -120,7 +120,8 @@ pub fn found(created: TenantCreated, ctx: &mut Context<'_>) -> Result<(Vec<Body>
 pub fn api_key(
     principal: Principal, name: &str, scopes: &[Scope], audience: &[&str], ctx: &mut Context<'_>,
 ) -> Result<(CredentialCreated, Zeroizing<String>), Stop> {
-    let secret = new_api_key(ctx)?;
+    // A key for that mount alone looks as its SDK wants it.
+    let secret = if audience == ["alsorn"] { new_alsorn_key(ctx)? } else { new_api_key(ctx)? };
     let created = CredentialCreated {
         credential: ctx.id()?,
         principal,

@@ -433,6 +433,40 @@ pub fn listed_agents(
     }
 }
 
+/// Most agents that one request with filters looks at, from the newest on.
+const FILTERED_MAX: u64 = 100_000;
+
+/// A page by number of a tenant's agents that are taken, newest first. When all are (`is_all`), what is not on the page
+/// need not be read; else those are found among the newest 100,000.
+///
+/// # Errors
+/// [`ViewError`] when view or keys cannot be read.
+pub fn agents_of_tenant(
+    reading: &Reading<'_>, tenant: TenantId, page: PageNumber, is_all: bool, takes: impl Fn(&AgentView) -> bool,
+) -> Result<NumberedPage<AgentView>, ViewError> {
+    let rows = reading.identity;
+    let mut around = Surroundings::of(reading, tenant);
+    let length = AGENTS_BY_TENANT.len(rows, tenant)?;
+    let (skip, size) = (page.skip(), page.size as u64);
+    let (mut items, mut total) = (Vec::new(), 0);
+    if is_all {
+        for (_, id) in AGENTS_BY_TENANT.page(rows, tenant, Order::Descending, skip, page.size)? {
+            items.extend(around.agent(id)?);
+        }
+        return Ok(NumberedPage { items, total: length });
+    }
+    for ordinal in (length.saturating_sub(FILTERED_MAX - 1).max(1)..=length).rev() {
+        let Some(agent) = around.agent(member(AGENTS_BY_TENANT.get(rows, tenant, ordinal)?)?)? else { continue };
+        if takes(&agent) {
+            if total >= skip && total - skip < size {
+                items.push(agent);
+            }
+            total += 1;
+        }
+    }
+    Ok(NumberedPage { items, total })
+}
+
 /// Why an agent of a tenant may not act, `None` when it may; the outer `None` when there is no such agent.
 ///
 /// # Errors
