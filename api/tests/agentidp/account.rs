@@ -161,3 +161,31 @@ fn a_tenant_of_the_free_tier_is_limited_and_a_limit_of_its_own_goes_before() {
     assert!((1..=86_400).contains(&wait));
     assert_eq!(get(&free, "/audit")["total"], json!(1), "nobody else's");
 }
+
+#[test]
+fn who_proves_itself_at_the_token_routes_is_counted_and_who_does_not_uses_up_nothing() {
+    let home = Home::with(&["--rate-limit-tiers", "enterprise", "--rate-limit-max-requests", "3"]);
+    let daemon = home.start();
+    let first: Value = serde_json::from_slice(&std::fs::read(home.path("bootstrap.json")).unwrap()).unwrap();
+    let text = |name: &str| first["agentidp"][name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("client_id"), text("client_secret"));
+    let ask = |secret: &str| {
+        let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        daemon.send("POST", &format!("{API}/token"), &headers, form.as_bytes())
+    };
+    for _ in 0..5 {
+        assert_eq!(ask(&secret.replace('0', "1").replace('2', "3")).status, 401);
+    }
+    for left in ["2", "1", "0"] {
+        let answer = ask(&secret);
+        assert_eq!((answer.status, answer.header("x-ratelimit-remaining")), (200, Some(left)));
+    }
+    let refused = ask(&secret);
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("RATE_LIMIT_EXCEEDED")));
+    assert!(refused.header("retry-after").is_some());
+    let failures = daemon.get("/v1/execution/audit-log/agentidp?outcome=failure").ok();
+    let about = |entry: &Value| entry["agent"] == json!(id) && entry["details"]["refused"]["count"] == 1;
+    assert!(failures["items"].as_array().unwrap().iter().all(about));
+    assert_eq!(failures["items"].as_array().unwrap().len(), 5);
+}

@@ -166,10 +166,7 @@ async fn exchange(call: &Call, claim: &Claim, asked: Asked, audience: Vec<String
         call.rate.admit(app, principal)?;
     }
     let caller = match &principal {
-        Some(principal) => {
-            call.rate.admit(app, principal)?;
-            principal.caller()
-        }
+        Some(principal) => principal.caller(),
         None => Caller { tenant: app.home_of_client(client).await?, actor: anonymous() },
     };
     let command = ExchangeToken {
