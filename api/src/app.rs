@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_ledger::body::ledger::Purpose;
+use chancery_ledger::actor::Method;
+use chancery_ledger::body::ledger::{Algorithm, Purpose};
 use chancery_ledger::event::IDEMPOTENCY_KEY_BYTES_MAX;
-use chancery_ledger::ids::{AgentId, OrganisationId, Seq, TenantId, ThingId as _, TokenId, TreeSize, parse_uuid};
+use chancery_ledger::ids::{
+    AgentId, KeyId, OrganisationId, Seq, TenantId, ThingId as _, TokenId, TreeSize, parse_uuid,
+};
 use chancery_ledger::keystore::{Keystore, Secrets};
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
@@ -13,7 +16,7 @@ use chancery_projections::command::Command;
 use chancery_projections::context::Opener;
 use chancery_projections::credential::secret_hash;
 use chancery_projections::engine::Engine;
-use chancery_projections::identity::state::{AGENTS, LEDGER, PublicKeyRow};
+use chancery_projections::identity::state::{AGENTS, LEDGER, PublicKeyRow, TENANTS};
 use chancery_projections::origin::{self, Origin};
 use chancery_projections::rows::RowsError;
 use chancery_projections::rows::store::ViewSnapshot;
@@ -27,13 +30,13 @@ use uuid::Uuid;
 use crate::auth::access_token::{AccessToken, Known, KnownTokens};
 use crate::auth::known::KnownSecrets;
 use crate::auth::refusals::{Attempt, Refusals};
-use crate::auth::{self, Holder, Mount, Principal, Refusal, Refused};
+use crate::auth::{self, Client, Holder, Mount, Principal, Refusal, Refused};
 use crate::config::Config;
 use crate::dialect::agentidp::compliance;
 use crate::dialect::alsorn;
 use crate::egress::Egress;
 use crate::issuers::KeySets;
-use crate::jose::{AccessClaims, Jose, KnownKeys, TokenClaims};
+use crate::jose::{self, About, AccessClaims, IdClaims, Jose, KnownKeys, Replay, Replays, TokenClaims};
 use crate::limits::{CREDENTIAL_BYTES_MAX, STREAMS_MAX, TOKEN_BYTES_MAX, VERIFICATIONS_MAX, VIEW_PATIENCE_SECS};
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
@@ -48,6 +51,7 @@ pub struct App {
     known_secrets: KnownSecrets,
     known_tokens: KnownTokens,
     jose: Jose,
+    replays: Replays,
     issuer: String,
     refusals: Refusals,
     streams: Arc<Semaphore>,
@@ -60,6 +64,20 @@ pub struct App {
     egress: Egress,
     alsorn_rates: alsorn::rate::Rates,
     key_sets: KeySets,
+}
+
+/// Thumbprint of a key that a caller proved to hold.
+type Thumbprint = Hash;
+
+/// A client that proved who it is by an assertion.
+#[derive(Debug)]
+pub struct Asserted {
+    /// The client.
+    pub principal: Principal,
+    /// The key that it signed with.
+    pub key: KeyId,
+    /// Names the assertion among all of that client.
+    pub id: String,
 }
 
 /// What goes with a command beside itself.
@@ -94,6 +112,7 @@ impl App {
             known_secrets: KnownSecrets::default(),
             known_tokens: KnownTokens::default(),
             jose,
+            replays: Replays::default(),
             issuer,
             refusals,
             streams,
@@ -224,9 +243,18 @@ impl App {
     /// [`Problem::Unauthenticated`]; [`Problem::Rejected`] when the tenant is suspended; those of reading the view.
     pub async fn principal(&self, request: &Request, mount: Mount) -> Result<Principal, Problem> {
         let max = if mount == Mount::AgentIdp { TOKEN_BYTES_MAX } else { CREDENTIAL_BYTES_MAX };
-        let secret = auth::presented(request.headers(), max).ok_or(Problem::Unauthenticated)?;
-        let let_in = if mount == Mount::AgentIdp && secret.contains('.') {
-            self.bearer(secret).await?
+        let bound = (mount == Mount::AgentIdp).then(|| auth::presented_with_proof(request.headers())).flatten();
+        let secret = match bound {
+            Some(token) => token,
+            None => auth::presented(request.headers(), max).ok_or(Problem::Unauthenticated)?,
+        };
+        let let_in = if bound.is_some() {
+            match self.possession(request, Some(secret))? {
+                Some(possession) => self.bearer(secret, Some(possession)).await?,
+                None => Err(Refused { credential: None, why: Refusal::Unknown }),
+            }
+        } else if mount == Mount::AgentIdp && secret.contains('.') {
+            self.bearer(secret, None).await?
         } else {
             let holder = self.holder(secret_hash(secret)).await?;
             holder.map_or(Err(Refused::UNKNOWN), |holder| holder.let_in(mount, self.now()))
@@ -246,8 +274,34 @@ impl App {
         }
     }
 
-    /// Whom an access token stands for that is presented as a bearer's.
-    async fn bearer(&self, text: &str) -> Result<Result<Principal, Refused>, Problem> {
+    /// The key that a request's proof of possession proves to be held, when the proof is about the request, and about the
+    /// access token if one goes with it, and was not shown before; `None` when there is none or it does not hold.
+    ///
+    /// # Errors
+    /// [`Problem::Header`] when there are several; [`Problem::Exhausted`] when too many proofs are remembered.
+    pub fn possession(&self, request: &Request, access_token: Option<&str>) -> Result<Option<Thumbprint>, Problem> {
+        let Some(text) = request.header("dpop")? else { return Ok(None) };
+        let url = format!("{}{}", self.config.base_url(), request.path());
+        let about = About { method: request.method().as_str(), url: &url, access_token };
+        let Some(proof) = jose::possession(text, about, self.now()) else { return Ok(None) };
+        let by = hex::encode(proof.thumbprint.0);
+        Ok(self.is_first(&by, &proof.id)?.then_some(proof.thumbprint))
+    }
+
+    /// Whether what is named so by whom is shown for the first time.
+    ///
+    /// # Errors
+    /// [`Problem::Exhausted`] when too many are remembered.
+    pub fn is_first(&self, by: &str, id: &str) -> Result<bool, Problem> {
+        match self.replays.take(by, id, self.now()) {
+            Ok(()) => Ok(true),
+            Err(Replay::Seen) => Ok(false),
+            Err(Replay::Full) => Err(Problem::Exhausted { what: "places for proofs of possession" }),
+        }
+    }
+
+    /// Whom an access token stands for, presented as a bearer's or by who holds a key.
+    async fn bearer(&self, text: &str, possession: Option<Thumbprint>) -> Result<Result<Principal, Refused>, Problem> {
         let Some(token) = self.access_token(text).await? else { return Ok(Err(Refused::UNKNOWN)) };
         let refused = |why| Ok(Err(Refused { credential: None, why }));
         if let Some(why) = token.dead(self.now()) {
@@ -255,7 +309,7 @@ impl App {
         }
         let audience = &token.token.audience;
         // A token that is bound to a key is worth nothing to who does not prove to hold that.
-        if token.token.cnf.is_some() || !(audience.is_empty() || audience.contains(&self.issuer)) {
+        if token.token.cnf != possession || !(audience.is_empty() || audience.contains(&self.issuer)) {
             return refused(Refusal::Audience);
         }
         Ok(Ok(Principal::of_token(token)))
@@ -322,6 +376,40 @@ impl App {
             tracing::error!(%error, "an access token cannot be rendered");
             Problem::Internal
         })
+    }
+
+    /// The text of the ID token that goes with an access token, with what it says of the client.
+    ///
+    /// # Errors
+    /// As [`render_access_token`](Self::render_access_token).
+    pub fn render_id_token(
+        &self, token: &Token, key: &PublicKeyRow, about: &impl serde::Serialize,
+    ) -> Result<String, Problem> {
+        self.jose.sign(key, &IdClaims::of(token, &self.issuer, about)).map_err(|error| {
+            tracing::error!(%error, "an ID token cannot be rendered");
+            Problem::Internal
+        })
+    }
+
+    /// The client that signed an assertion for one of these addresses, with the key it signed with and the assertion's id;
+    /// `None` when nobody did.
+    ///
+    /// # Errors
+    /// Those of reading the view.
+    pub async fn asserted(&self, client: AgentId, assertion: &str) -> Result<Option<Asserted>, Problem> {
+        let identity = self.view(View::Identity).await?;
+        let Some(agent) = AGENTS.get(&identity, client)? else { return Ok(None) };
+        let home = TENANTS.get(&identity, agent.tenant)?.ok_or(RowsError::Missing("a tenant"))?;
+        let mut keys: Vec<(KeyId, Algorithm, &[u8])> = Vec::new();
+        keys.extend(agent.identity_key.as_ref().map(|key| (key.key, Algorithm::Ed25519, &*key.public)));
+        keys.extend(agent.did_key.as_ref().map(|key| (key.key, Algorithm::P256, &*key.public)));
+        let paths = ["", "/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke", "/oauth2/token"];
+        let audiences = paths.map(|path| format!("{}{path}", self.issuer));
+        let found = jose::assertion(assertion, &client.to_string(), &keys, &audiences, self.now());
+        Ok(found.map(|(key, id)| {
+            let client = Client { agent: client, method: Method::Signature, credential: None };
+            Asserted { principal: Principal::of_client(client, Arc::new(home)), key, id }
+        }))
     }
 
     /// The client whose secret this is, and its tenant; why not, if it is not let in. Whether its agent may act is

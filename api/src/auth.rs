@@ -20,6 +20,7 @@ use chancery_projections::scope::Scope;
 use hyper::{HeaderMap, header};
 
 use self::access_token::AccessToken;
+use crate::limits::TOKEN_BYTES_MAX;
 use crate::problem::Problem;
 
 pub mod access_token;
@@ -369,6 +370,18 @@ pub fn presented(headers: &HeaderMap, max: usize) -> Option<&str> {
     };
     let only = authorizations.next().is_none() && keys.next().is_none();
     (only && (1..=max).contains(&secret.len())).then_some(secret)
+}
+
+/// The access token that a request presents with a proof of possession: `Authorization: DPoP …` (RFC 9449 section 7.1).
+#[must_use]
+pub fn presented_with_proof(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let text = values.next()?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let is_only = values.next().is_none() && !headers.contains_key("x-api-key");
+    let token = token.trim_matches(' ');
+    let fits = (1..=TOKEN_BYTES_MAX).contains(&token.len());
+    (is_only && fits && scheme.eq_ignore_ascii_case("dpop")).then_some(token)
 }
 
 #[cfg(test)]

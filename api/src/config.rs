@@ -332,11 +332,16 @@ impl Config {
     /// The issuer of access tokens: where clients reach the mount that issues them.
     #[must_use]
     pub fn issuer(&self) -> String {
-        let base = match &self.public_url {
+        format!("{}{}", self.base_url(), crate::dialect::agentidp::PREFIX)
+    }
+
+    /// Where clients reach the daemon, without a slash at its end.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("{}://{}", if self.is_tls() { "https" } else { "http" }, self.listen),
-        };
-        format!("{base}{}", crate::dialect::agentidp::PREFIX)
+        }
     }
 
     /// Time for the body of a request.

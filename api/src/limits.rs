@@ -50,6 +50,11 @@ pub const KNOWN_SECRETS_MAX: usize = 4096;
 pub const KNOWN_TOKENS_MAX: usize = 16 * 1024;
 /// Longest text that is checked for being a token, in bytes; ours have less than 1,500.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Assertions and proofs of possession of the last minutes that are remembered, so that none is taken twice: 10 MiB. Those
+/// beyond are asked to come again.
+pub const PROOFS_REMEMBERED_MAX: usize = 128 * 1024;
+/// Longest name of an assertion or a proof of possession, in bytes.
+pub const PROOF_ID_BYTES_MAX: usize = 256;
 /// Most things on one page.
 pub const PAGE_MAX: u32 = 500;
 /// Things on a page when the caller names no number.

@@ -23,12 +23,15 @@ pub struct Claim {
 pub enum Proof {
     /// Its secret.
     Secret(Zeroizing<String>),
+    /// An assertion that it signed (RFC 7523).
+    Assertion(String),
 }
 
 impl std::fmt::Debug for Proof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Secret(_) => f.write_str("Secret"),
+            Self::Assertion(_) => f.write_str("Assertion"),
         }
     }
 }
@@ -80,7 +83,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         Ok(basic(&headers)?.map(|claim| {
-            let Proof::Secret(secret) = claim.proof;
+            let Proof::Secret(secret) = claim.proof else { panic!("another proof") };
             (claim.client, secret.to_string())
         }))
     }

@@ -47,6 +47,27 @@ pub struct AccessClaims<'a> {
     act: Option<Act>,
 }
 
+/// What an ID token says of a client beside what it says of itself (OpenID Connect Core section 2).
+#[derive(Debug, Serialize)]
+pub struct IdClaims<'a, T> {
+    iss: &'a str,
+    aud: Uuid,
+    iat: i64,
+    exp: i64,
+    /// Of the client.
+    #[serde(flatten)]
+    about: T,
+}
+
+impl<'a, T: Serialize> IdClaims<'a, T> {
+    /// What the ID token says that goes with an access token.
+    #[must_use]
+    pub fn of(token: &Token, issuer: &'a str, about: T) -> Self {
+        let client = token.agent.map_or(token.principal.uuid(), |agent| agent.uuid());
+        Self { iss: issuer, aud: client, iat: seconds(token.issued), exp: seconds(token.expires), about }
+    }
+}
+
 /// The key that a token is bound to (RFC 7800, RFC 9449 section 6.1).
 #[derive(Debug, Serialize)]
 struct Confirmation {

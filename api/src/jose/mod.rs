@@ -2,6 +2,7 @@
 //! room sees. What a token means, and whether it lives, is asked elsewhere.
 
 mod claims;
+mod proof;
 mod rsa_file;
 
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-pub use self::claims::{AccessClaims, Act, TokenClaims, organisation_text, seconds, subject};
+pub use self::claims::{AccessClaims, Act, IdClaims, TokenClaims, organisation_text, seconds, subject};
+pub use self::proof::{About, Possession, Replay, Replays, assertion, claimed_subject, possession};
 pub use self::rsa_file::RsaFileError;
 
 /// Most keys that tokens are checked with: the newest, of which the last alone signs.

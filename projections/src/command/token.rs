@@ -75,7 +75,7 @@ pub enum ClientProof {
     /// By its secret.
     Secret(SecretText),
     /// By an assertion signed with its own key (RFC 7523), which the API has checked; nobody else can say so.
-    #[serde(skip)]
+    #[serde(skip_deserializing)]
     Assertion {
         /// The key.
         key: KeyId,

@@ -33,7 +33,7 @@ fn document(issuer: &str) -> Value {
         "introspection_endpoint": format!("{issuer}/api/v1/token/introspect"),
         "revocation_endpoint": format!("{issuer}/api/v1/token/revoke"),
         "response_types_supported": ["token"],
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA", "RS256"],
         "scopes_supported": scopes,
@@ -41,14 +41,34 @@ fn document(issuer: &str) -> Value {
         "token_endpoint_auth_methods_supported": METHODS,
         "introspection_endpoint_auth_methods_supported": METHODS,
         "revocation_endpoint_auth_methods_supported": METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256"],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256"],
+        "revocation_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256", "RS256"],
     })
 }
 
 /// How a client may say who it is.
-const METHODS: [&str; 2] = ["client_secret_post", "client_secret_basic"];
+const METHODS: [&str; 3] = ["client_secret_post", "client_secret_basic", "private_key_jwt"];
 
 /// What tokens say.
-const CLAIMS: [&str; 9] = ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "organization_id"];
+const CLAIMS: &[&str] = &[
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "jti",
+    "client_id",
+    "scope",
+    "organization_id",
+    "cnf",
+    "agent_id",
+    "agent_type",
+    "capabilities",
+    "deployment_env",
+    "owner",
+];
 
 fn kept(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(FRESH));

@@ -162,6 +162,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/agents/{agentId}/did/card", Open, PROFILE, to!(did::card)),
     get("/.well-known/openid-configuration", Open, Public("metadata"), to!(discovery::metadata)),
     get("/.well-known/oauth-authorization-server", Open, Public("metadata"), to!(discovery::metadata)),
+    get("/agent-info", Bearer, Query("agent", Scope::AgentsRead), to!(token::agent_info)),
     get("/oauth2/authorize", Open, Public("metadata"), to!(token::authorize)),
     get("/.well-known/jwks.json", Open, Public("token_keys"), to!(discovery::jwks)),
     post("/api/v1/oidc/trust-policies", WRITER, Command("AddIssuerRule"), to!(oidc::add)),

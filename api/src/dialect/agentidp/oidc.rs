@@ -98,8 +98,8 @@ pub(super) async fn token(mut call: Call) -> Result<Response, Failure> {
         signer: call.app.token_signer(),
         via: Via::AgentIdp,
     };
-    let output = token::exchanged(&call, Caller { tenant, actor }, command).await??;
-    token::answer(&call, output, None)
+    let output = token::exchanged(&call, Caller { tenant, actor }, command, None).await??;
+    token::answer(&call, output, None).await
 }
 
 /// What GitHub says of a workflow, if it is GitHub that says so, and says it to us.

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use chancery_ledger::actor::{Actor, Method, Principal as Who};
 use chancery_ledger::body::token::Introspection as Look;
-use chancery_ledger::ids::{AgentId, ThingId as _, parse_uuid};
+use chancery_ledger::ids::{AgentId, KeyId, OrganisationId, TenantId, ThingId as _, parse_uuid};
+use chancery_ledger::link::Hash;
 use chancery_projections::command::{ClientProof, ExchangeToken, RevokeToken, SecretText, SubjectToken, Via};
 use chancery_projections::context::Caller;
+use chancery_projections::credential::secret_hash;
 use chancery_projections::identity::state::{AGENTS, ORGANISATIONS, Standing};
+use chancery_projections::identity::view;
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
@@ -20,10 +23,12 @@ use super::call::{Call, ok, unexpected};
 use super::delegation::{self, TOKEN_EXCHANGE};
 use super::error::{Failure, OAuthError};
 use super::fields::{Fault, Fields};
-use super::wire::token::{INACTIVE, Introspection, TokenAnswer};
+use super::wire::agents::Agent;
+use super::wire::token::{AgentInfo, INACTIVE, Introspection, TokenAnswer};
+use crate::app::Asserted;
 use crate::auth::client::{self, Claim, Proof};
-use crate::auth::{Mount, Principal, Refusal, presented};
-use crate::jose::seconds;
+use crate::auth::{Mount, Principal, Refusal, presented, presented_with_proof};
+use crate::jose::{claimed_subject, seconds};
 use crate::limits::{CREDENTIAL_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::problem::Problem;
 use crate::response::{self, Response};
@@ -32,6 +37,10 @@ use crate::response::{self, Response};
 const DEFAULT_SCOPE: &str = "agents:read";
 /// Longest list of scopes, in characters.
 const SCOPE_CHARS_MAX: usize = 1024;
+/// The scope with which an ID token comes.
+const OPENID: &str = "openid";
+/// The sort of assertion that is taken (RFC 7523 section 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// What `WWW-Authenticate` says to a client that tried HTTP Basic.
 const BASIC: &str = "Basic realm=\"chancery\"";
 
@@ -93,19 +102,35 @@ pub(super) async fn issued(
         Some(resource) if resource != call.app.issuer() => vec![resource.to_owned()],
         Some(_) | None => Vec::new(),
     };
-    let output = exchange(call, &claim, asked, audience).await?;
-    answer(call, output, kind)
+    let cnf = match (call.request.header("dpop")?, call.app.possession(&call.request, None)?) {
+        (Some(_), None) => {
+            let description =
+                "the `DPoP` header field holds no proof that holds: of this request, new, and by the key in it";
+            return Err(refused(StatusCode::BAD_REQUEST, "invalid_dpop_proof", description.to_owned()));
+        }
+        (_, cnf) => cnf,
+    };
+    let output = exchange(call, &claim, asked, audience, cnf).await?;
+    answer(call, output, kind).await
 }
 
 /// A new token, as its client is told; of which sort, when it was exchanged.
-pub(super) fn answer(call: &Call, output: Output, kind: Option<&'static str>) -> Result<Response, Failure> {
+pub(super) async fn answer(call: &Call, output: Output, kind: Option<&'static str>) -> Result<Response, Failure> {
     let Output::AccessToken { token, actors, organisation, key } = output else {
         return Err(unexpected());
     };
     let text = call.app.render_access_token(&token, &actors, organisation, &key)?;
+    let id_token = match token.scopes.iter().any(|scope| scope == OPENID) {
+        true => {
+            let about = info(call, token.tenant, token.agent, organisation).await?;
+            Some(call.app.render_id_token(&token, &key, &about)?)
+        }
+        false => None,
+    };
     let answer = TokenAnswer {
         access_token: text,
-        token_type: "Bearer",
+        token_type: if token.cnf.is_some() { "DPoP" } else { "Bearer" },
+        id_token,
         expires_in: seconds(token.expires) - seconds(token.issued),
         scope: token.scopes.join(" "),
         issued_token_type: kind,
@@ -153,45 +178,104 @@ pub(super) async fn authorize(_: Call) -> Result<Response, Failure> {
     Err(refused(StatusCode::BAD_REQUEST, "unsupported_response_type", description.to_owned()))
 }
 
-/// Has a client's proof exchanged for a token.
-async fn exchange(call: &Call, claim: &Claim, asked: Asked, audience: Vec<String>) -> Result<Output, Failure> {
-    let app = &call.app;
-    let Proof::Secret(secret) = &claim.proof;
-    let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
-    let principal = match client {
-        Some(client) => app.client(client, secret).await?.ok(),
-        None => None,
+/// Row 49: what the bearer says of itself, now.
+pub(super) async fn agent_info(call: Call) -> Result<Response, Failure> {
+    let principal = call.principal()?;
+    let organisation = principal.access_token().and_then(|token| token.organisation);
+    Ok(ok(&info(&call, principal.tenant(), principal.agent(), organisation).await?))
+}
+
+/// What an agent says of itself; of the default organisation it has none.
+async fn info(
+    call: &Call, tenant: TenantId, agent: Option<AgentId>, organisation: Option<OrganisationId>,
+) -> Result<AgentInfo, Failure> {
+    let held = call.hold().await?;
+    let reading = call.reading(&held);
+    let agent = agent.ok_or_else(|| Failure::forbidden("this needs an agent's access token"))?;
+    let view = view::agent(&reading, tenant, agent)?.ok_or_else(unexpected)?;
+    let default = organisation.is_none().then_some(view.organisation);
+    Ok(AgentInfo::of(Agent::of(view, default, &call.host())))
+}
+
+/// A client whose claim holds, as far as can be told before it is decided.
+struct Identified {
+    principal: Principal,
+    /// The key that it signed an assertion with, and the assertion's id.
+    assertion: Option<(KeyId, String)>,
+}
+
+/// Holds a client's claim against what is known; `None` when it does not hold.
+async fn identified(call: &Call, claim: &Claim) -> Result<Option<Identified>, Failure> {
+    let Some(client) = parse_uuid(&claim.client).ok().map(AgentId::from_uuid) else { return Ok(None) };
+    let found = match &claim.proof {
+        Proof::Secret(secret) => {
+            let principal = call.app.client(client, secret).await?.ok();
+            principal.map(|principal| Identified { principal, assertion: None })
+        }
+        Proof::Assertion(assertion) => match call.app.asserted(client, assertion).await? {
+            Some(Asserted { principal, key, id }) if call.app.is_first(&claim.client, &id)? => {
+                Some(Identified { principal, assertion: Some((key, id)) })
+            }
+            _ => None,
+        },
     };
-    if let Some(principal) = &principal {
-        call.rate.admit(app, principal)?;
+    if let Some(found) = &found {
+        call.rate.admit(&call.app, &found.principal)?;
     }
-    let caller = match &principal {
+    Ok(found)
+}
+
+/// Has a client's proof exchanged for a token.
+async fn exchange(
+    call: &Call, claim: &Claim, asked: Asked, audience: Vec<String>, cnf: Option<Hash>,
+) -> Result<Output, Failure> {
+    let app = &call.app;
+    let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
+    let found = identified(call, claim).await?;
+    let proof = match (&claim.proof, &found) {
+        (Proof::Secret(secret), _) => ClientProof::Secret(SecretText(secret.clone())),
+        (Proof::Assertion(_), Some(Identified { assertion: Some((key, _)), .. })) => {
+            ClientProof::Assertion { key: *key }
+        }
+        // A key that nobody has.
+        (Proof::Assertion(_), _) => ClientProof::Assertion { key: KeyId::from_uuid(uuid::Uuid::nil()) },
+    };
+    // An assertion is taken once, also across a restart: its token is decided under its name.
+    let assertion = found.as_ref().and_then(|found| found.assertion.as_ref());
+    let once = assertion.map(|(_, id)| format!("assertion {}", secret_hash(id)));
+    let caller = match found.as_ref().map(|found| &found.principal) {
         Some(principal) => principal.caller(),
         None => Caller { tenant: app.home_of_client(client).await?, actor: anonymous() },
     };
     let command = ExchangeToken {
         client: claim.client.clone(),
-        proof: ClientProof::Secret(SecretText(secret.clone())),
+        proof,
         scopes: asked.scopes,
         audience,
-        cnf: None,
+        cnf,
         subject: asked.subject,
         signer: app.token_signer(),
         via: Via::AgentIdp,
     };
-    exchanged(call, caller, command).await?.map_err(|rejection| refusal(rejection, claim.is_basic))
+    exchanged(call, caller, command, once).await?.map_err(|rejection| refusal(rejection, claim.is_basic))
 }
 
-/// What the ledger says to an exchange, once that is durable.
+/// What the ledger says to an exchange, once that is durable; under a name, it is taken once.
 pub(super) async fn exchanged(
-    call: &Call, caller: Caller, command: ExchangeToken,
+    call: &Call, caller: Caller, command: ExchangeToken, once: Option<String>,
 ) -> Result<Result<Output, Rejection>, Failure> {
     let app = &call.app;
     let mut request = sequencer::Request::new(caller.tenant, caller, command);
     let options = app.options(&call.request)?;
     (request.correlation, request.origin) = (options.correlation, options.origin);
     app.metrics().count_command("ExchangeToken");
-    Ok(app.sequencer().submit(request)?.await?.answer)
+    request.idempotency_key = once;
+    let receipt = app.sequencer().submit(request)?.await?;
+    match receipt.answer {
+        Ok(_) if receipt.replayed => Ok(Err(Rejection::ClientInvalid)),
+        Err(Rejection::IdempotencyConflict { .. }) => Ok(Err(Rejection::ClientInvalid)),
+        answer => Ok(answer),
+    }
 }
 
 fn anonymous() -> Actor {
@@ -200,7 +284,8 @@ fn anonymous() -> Actor {
 
 /// Who asks, and the form: by an access token with a scope, or a client by its own proof of itself.
 async fn authenticated(call: &mut Call, scope: Scope) -> Result<(Fields, Principal), Failure> {
-    if presented(call.request.headers(), TOKEN_BYTES_MAX).is_some() {
+    let headers = call.request.headers();
+    if presented(headers, TOKEN_BYTES_MAX).is_some() || presented_with_proof(headers).is_some() {
         let principal = call.app.principal(&call.request, Mount::AgentIdp).await?;
         call.rate.admit(&call.app, &principal)?;
         if !principal.holds(scope) {
@@ -210,16 +295,10 @@ async fn authenticated(call: &mut Call, scope: Scope) -> Result<(Fields, Princip
     }
     let form = call.form().await?;
     let claim = claim(call, &form)?.ok_or(Problem::Unauthenticated)?;
-    let Proof::Secret(secret) = &claim.proof;
-    let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
-    let principal = match client {
-        Some(client) => call.app.client(client, secret).await?.ok().zip(Some(client)),
-        None => None,
-    };
-    let Some((principal, client)) = principal else {
+    let found = identified(call, &claim).await?.and_then(|found| found.principal.agent().zip(Some(found.principal)));
+    let Some((client, principal)) = found else {
         return Err(refusal(Rejection::ClientInvalid, claim.is_basic));
     };
-    call.rate.admit(&call.app, &principal)?;
     let identity = call.app.view(View::Identity).await?;
     let agent = AGENTS.get(&identity, client)?;
     let organisation = match &agent {
@@ -240,6 +319,9 @@ fn claim(call: &Call, form: &Fields) -> Result<Option<Claim>, Failure> {
         let description = "`Authorization: Basic` holds no client id and secret";
         refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned())
     };
+    if form.get("client_assertion").is_some() || form.get("client_assertion_type").is_some() {
+        return asserted(call, form).map(Some);
+    }
     let basic = client::basic(call.request.headers()).map_err(invalid)?;
     let id = form.text("client_id", 1..=256).map_err(invalid_request)?;
     let secret = form.text("client_secret", 1..=CREDENTIAL_BYTES_MAX).map_err(invalid_request)?;
@@ -256,6 +338,24 @@ fn claim(call: &Call, form: &Fields) -> Result<Option<Claim>, Failure> {
         (None, Some(_), None) => Err(invalid_request(Fault::missing("client_secret"))),
         (None, None, Some(_)) => Err(invalid_request(Fault::missing("client_id"))),
         (None, None, None) => Ok(None),
+    }
+}
+
+/// What a client says of itself by an assertion (RFC 7521 section 4.2).
+fn asserted(call: &Call, form: &Fields) -> Result<Claim, Failure> {
+    let wrong = |description: &str| refused(StatusCode::BAD_REQUEST, "invalid_request", description.to_owned());
+    let sort = form.required("client_assertion_type", 1..=256).map_err(invalid_request)?;
+    if sort != JWT_BEARER {
+        return Err(wrong("the `client_assertion_type` is not supported"));
+    }
+    if call.request.headers().contains_key(header::AUTHORIZATION) || form.get("client_secret").is_some() {
+        return Err(wrong("a client says who it is in one way, not in two"));
+    }
+    let assertion = form.required("client_assertion", 1..=TOKEN_BYTES_MAX).map_err(invalid_request)?;
+    let subject = claimed_subject(assertion).unwrap_or_default();
+    match form.text("client_id", 1..=256).map_err(invalid_request)? {
+        Some(id) if id != subject => Err(wrong("`client_id` and the assertion name two clients")),
+        _ => Ok(Claim { client: subject, proof: Proof::Assertion(assertion.to_owned()), is_basic: false }),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Tokens and what is said of them (contracts/agentidp.md section 8).
 
-use chancery_ledger::ids::ThingId as _;
+use chancery_ledger::ids::{AgentId, ThingId as _};
 use chancery_projections::b64u;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::agents::Agent;
 use crate::auth::access_token::AccessToken;
 use crate::jose::{Act, organisation_text, seconds, subject};
 
@@ -26,6 +27,37 @@ pub struct TokenAnswer {
     /// What sort of token it is, of one that was exchanged (RFC 8693 section 2.2.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_token_type: Option<&'static str>,
+    /// Who its client is, signed, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+}
+
+/// What an agent says of itself (contract row 49), and what an ID token says of it.
+#[derive(Debug, Serialize)]
+pub struct AgentInfo {
+    sub: AgentId,
+    agent_id: AgentId,
+    agent_type: &'static str,
+    organization_id: String,
+    capabilities: Vec<String>,
+    deployment_env: &'static str,
+    owner: String,
+}
+
+impl AgentInfo {
+    /// What an agent says of itself.
+    #[must_use]
+    pub fn of(agent: Agent) -> Self {
+        Self {
+            sub: agent.agent_id,
+            agent_id: agent.agent_id,
+            agent_type: agent.agent_type,
+            organization_id: organisation_text(agent.organization_id),
+            capabilities: agent.capabilities,
+            deployment_env: agent.deployment_env,
+            owner: agent.owner,
+        }
+    }
 }
 
 /// What is said of a token that is worth something (RFC 7662 section 2.2).
