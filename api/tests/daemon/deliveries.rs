@@ -270,6 +270,66 @@ fn a_webhook_is_made_read_changed_and_ended() {
     assert_eq!(agentidp(&daemon, "GET", &format!("/webhooks/{native}"), None).0, 404);
 }
 
+/// Every word of AgentIdP's webhooks, each by the vendor's own calls.
+#[test]
+fn each_event_of_agentidp_is_told_by_its_word() {
+    const WORDS: [&str; 10] = [
+        "agent.created",
+        "agent.updated",
+        "agent.suspended",
+        "agent.reactivated",
+        "credential.generated",
+        "credential.rotated",
+        "token.issued",
+        "token.revoked",
+        "credential.revoked",
+        "agent.decommissioned",
+    ];
+    let home = Home::with(&["--allow-private-targets"]);
+    let (daemon, hook) = (home.start(), Hook::open());
+    let webhook = json!({"url": hook.url, "events": WORDS, "secret": "hush"});
+    assert_eq!(agentidp(&daemon, "POST", "/webhooks", Some(webhook)).0, 201);
+    // What other words tell, and what is no agent's, is told to nobody here.
+    daemon.new_key(&["agents:read"], &["native"]);
+    daemon.command("OpenMission", json!({})).ok();
+    let agent = json!({
+        "email": "ada@agents.example",
+        "agentType": "screener",
+        "version": "1.0.0",
+        "capabilities": ["resume:read"],
+        "owner": "talent",
+        "deploymentEnv": "production",
+    });
+    let (status, ada) = agentidp(&daemon, "POST", "/agents", Some(agent));
+    assert_eq!(status, 201, "{ada}");
+    let id = ada["agentId"].as_str().unwrap();
+    let path = format!("/agents/{id}");
+    for change in [json!({"version": "1.0.1"}), json!({"status": "suspended"}), json!({"status": "active"})] {
+        let (status, changed) = agentidp(&daemon, "PATCH", &path, Some(change));
+        assert_eq!(status, 200, "{changed}");
+    }
+    let (status, made) = agentidp(&daemon, "POST", &format!("{path}/credentials"), Some(json!({})));
+    assert_eq!(status, 201, "{made}");
+    let credential = format!("{path}/credentials/{}", made["credentialId"].as_str().unwrap());
+    let (status, rotated) = agentidp(&daemon, "POST", &format!("{credential}/rotate"), Some(json!({})));
+    assert_eq!(status, 200, "{rotated}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let secret = rotated["clientSecret"].as_str().unwrap();
+    let asked = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope=agents:read");
+    let token = daemon.with_key("").send("POST", "/agentidp/api/v1/token", &form, asked.as_bytes()).ok();
+    let revoked = format!("token={}", token["access_token"].as_str().unwrap());
+    daemon.send("POST", "/agentidp/api/v1/token/revoke", &form, revoked.as_bytes()).ok();
+    assert_eq!(agentidp(&daemon, "DELETE", &credential, None).0, 204);
+    assert_eq!(agentidp(&daemon, "DELETE", &path, None).0, 204);
+    for word in WORDS {
+        let post = hook.next();
+        post.is_signed("x-sentryagent-signature", "hush");
+        let told = post.json();
+        assert_eq!((&told["event"], &told["data"]["action"]), (&json!(word), &json!(word)));
+        assert!(!String::from_utf8(post.body).unwrap().contains(secret));
+    }
+}
+
 #[test]
 fn an_address_inside_is_not_called_unless_that_is_allowed() {
     let home = Home::new();
