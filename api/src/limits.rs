@@ -102,6 +102,10 @@ pub const KEY_SET_FETCHES: NonZeroU32 = NonZeroU32::new(6).unwrap();
 pub const FOREIGN_TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Subscriptions whose events are posted at once; each posts one after another.
 pub const DELIVERY_TURNS: usize = 32;
+/// Of these, those of one tenant, so that its destinations, if they are slow, hold up nobody else's.
+pub const DELIVERY_TURNS_OF_TENANT: usize = 8;
+/// Subscriptions that are due, among which those with turns are found: some tenants' worth.
+pub const DELIVERY_DUE: usize = 1024;
 /// Most posts of one turn, which are recorded together.
 pub const DELIVERY_TURN_POSTS: usize = 64;
 /// After so long a turn ends with the post under way, in milliseconds, so that what came of it is soon known.

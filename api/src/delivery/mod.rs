@@ -17,7 +17,7 @@ pub mod form;
 mod post;
 mod turn;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use chancery_projections::views::View;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::limits::{DELIVERY_TURNS, VIEW_PATIENCE_SECS};
+use crate::limits::{DELIVERY_DUE, DELIVERY_TURNS, DELIVERY_TURNS_OF_TENANT, VIEW_PATIENCE_SECS};
 use crate::problem::Problem;
 
 pub use post::Posted;
@@ -49,12 +49,12 @@ pub async fn run(app: Arc<App>) {
     let mut stopping = app.stopping();
     let mut read = app.views().get(View::Execution).progress.clone();
     let mut turns: JoinSet<SubscriptionId> = JoinSet::new();
-    let mut busy: HashSet<SubscriptionId> = HashSet::new();
+    let mut busy: HashMap<SubscriptionId, TenantId> = HashMap::new();
     while !*stopping.borrow_and_update() {
         let pause = match look(&app, &busy) {
             Ok((due, pause)) => {
                 for (tenant, subscription) in due {
-                    busy.insert(subscription);
+                    busy.insert(subscription, tenant);
                     let app = app.clone();
                     turns.spawn(async move {
                         turn::take(&app, tenant, subscription).await;
@@ -86,18 +86,39 @@ pub async fn run(app: Arc<App>) {
 }
 
 /// Who is due and has no turn yet, as far as there are turns to have, and when to look again.
-fn look(app: &App, busy: &HashSet<SubscriptionId>) -> Result<(Vec<(TenantId, SubscriptionId)>, Duration), RowsError> {
+fn look(
+    app: &App, busy: &HashMap<SubscriptionId, TenantId>,
+) -> Result<(Vec<(TenantId, SubscriptionId)>, Duration), RowsError> {
     if busy.len() >= DELIVERY_TURNS {
         return Ok((Vec::new(), LOOK_AGAIN));
     }
     let now = app.now();
-    let due = view::due(&app.views().get(View::Execution).store.snapshot(), now, DELIVERY_TURNS)?;
+    let due = view::due(&app.views().get(View::Execution).store.snapshot(), now, DELIVERY_DUE)?;
     let pause = due.later.map_or(LOOK_AGAIN, |later| {
         Duration::from_micros(u64::try_from(later.0.saturating_sub(now.0)).unwrap_or(0)).min(LOOK_AGAIN)
     });
-    let room = DELIVERY_TURNS - busy.len();
-    let free = due.now.into_iter().filter(|(_, subscription)| !busy.contains(subscription)).take(room);
-    Ok((free.collect(), pause))
+    Ok((turns(due.now, busy), pause))
+}
+
+/// Who of those that are due has a turn now: the longest due first, but nobody whose tenant has its share of turns.
+fn turns(
+    due: Vec<(TenantId, SubscriptionId)>, busy: &HashMap<SubscriptionId, TenantId>,
+) -> Vec<(TenantId, SubscriptionId)> {
+    let mut shares: HashMap<TenantId, usize> = HashMap::new();
+    busy.values().for_each(|tenant| *shares.entry(*tenant).or_default() += 1);
+    let mut chosen = Vec::new();
+    for (tenant, subscription) in due {
+        let share = shares.entry(tenant).or_default();
+        if *share >= DELIVERY_TURNS_OF_TENANT || busy.contains_key(&subscription) {
+            continue;
+        }
+        *share += 1;
+        chosen.push((tenant, subscription));
+        if chosen.len() + busy.len() == DELIVERY_TURNS {
+            break;
+        }
+    }
+    chosen
 }
 
 /// Has what came of posts recorded, and waits until the view knows.
@@ -159,5 +180,36 @@ fn can_record(app: &App) -> Result<(), SubmitError> {
     match app.sequencer().status().stopped {
         Some(why) => Err(SubmitError::Stopped { why }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chancery_ledger::ids::{ThingId as _, uuid_v7};
+
+    use super::*;
+
+    fn tenant(n: u8) -> TenantId {
+        TenantId::from_uuid(uuid_v7(1, [n; 10]))
+    }
+
+    fn subscription(n: u8) -> SubscriptionId {
+        SubscriptionId::from_uuid(uuid_v7(2, [n; 10]))
+    }
+
+    #[test]
+    fn no_tenant_has_more_than_its_share_of_turns() {
+        let of_first: Vec<_> = (0..100).map(|n| (tenant(1), subscription(n))).collect();
+        let of_second = (tenant(2), subscription(200));
+        let due = [of_first.clone(), vec![of_second]].concat();
+        let chosen = turns(due.clone(), &HashMap::new());
+        assert_eq!(chosen, [&of_first[..DELIVERY_TURNS_OF_TENANT], &[of_second]].concat());
+        // Those have turns, so nobody of the first tenant gets another.
+        let busy: HashMap<_, _> = chosen.into_iter().map(|(tenant, subscription)| (subscription, tenant)).collect();
+        assert_eq!(turns(due, &busy), []);
+        // And there are so many turns in all.
+        let many: Vec<_> = (0..100).map(|n| (tenant(n), subscription(n))).collect();
+        assert_eq!(turns(many.clone(), &HashMap::new()), many[..DELIVERY_TURNS]);
+        assert_eq!(turns(many, &busy).len() + busy.len(), DELIVERY_TURNS);
     }
 }

@@ -27,13 +27,18 @@ use crate::problem::Problem;
 
 /// Takes a subscription's turn. What goes wrong here is the operator's to know; the deliveries stay due.
 pub(super) async fn take(app: &App, tenant: TenantId, subscription: SubscriptionId) {
-    if let Err(problem) = tell(app, tenant, subscription).await {
-        tracing::error!(%subscription, %problem, "deliveries of a subscription could not be made or recorded");
-        let mut stopping = app.stopping();
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+    match tell(app, tenant, subscription).await {
+        Ok(true) => return,
+        // The view told of something that is no more. Whoever is due for nothing again and again waits for it.
+        Ok(false) => {}
+        Err(problem) => {
+            tracing::error!(%subscription, %problem, "deliveries of a subscription could not be made or recorded");
         }
+    }
+    let mut stopping = app.stopping();
+    tokio::select! {
+        () = tokio::time::sleep(PAUSE) => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
     }
 }
 
@@ -45,9 +50,10 @@ struct Work {
     deliveries: Vec<Delivery>,
 }
 
-async fn tell(app: &App, tenant: TenantId, id: SubscriptionId) -> Result<(), Problem> {
+/// Posts what is due, and says whether anything was.
+async fn tell(app: &App, tenant: TenantId, id: SubscriptionId) -> Result<bool, Problem> {
     can_record(app)?;
-    let Some(work) = work(app, id)? else { return Ok(()) };
+    let Some(work) = work(app, id)? else { return Ok(false) };
     let (began, stopping) = (Instant::now(), app.stopping());
     let (mut attempts, mut excerpt, mut trouble) = (Vec::new(), None, None);
     for delivery in &work.deliveries {
@@ -73,10 +79,11 @@ async fn tell(app: &App, tenant: TenantId, id: SubscriptionId) -> Result<(), Pro
             break;
         }
     }
-    if !attempts.is_empty() {
+    let is_any = !attempts.is_empty();
+    if is_any {
         record(app, tenant, RecordDeliveries { subscription: id, attempts, excerpt }).await?;
     }
-    trouble.map_or(Ok(()), Err)
+    trouble.map_or(Ok(is_any), Err)
 }
 
 /// Reads what a turn needs; `None` when the subscription has nothing to tell any more.
