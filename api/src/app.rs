@@ -30,6 +30,7 @@ use uuid::Uuid;
 use crate::auth::access_token::{AccessToken, Known, KnownTokens};
 use crate::auth::known::KnownSecrets;
 use crate::auth::refusals::{Attempt, Refusals};
+use crate::auth::tries::{Tries, Try};
 use crate::auth::{self, Client, Holder, Mount, Principal, Refusal, Refused};
 use crate::config::Config;
 use crate::dialect::agentidp::compliance;
@@ -51,8 +52,10 @@ pub struct App {
     known_secrets: KnownSecrets,
     known_tokens: KnownTokens,
     jose: Jose,
-    replays: Replays,
+    assertions: Replays,
+    possessions: Replays,
     issuer: String,
+    tries: Tries,
     refusals: Refusals,
     streams: Arc<Semaphore>,
     long_readings: Arc<Semaphore>,
@@ -112,7 +115,9 @@ impl App {
             known_secrets: KnownSecrets::default(),
             known_tokens: KnownTokens::default(),
             jose,
-            replays: Replays::default(),
+            assertions: Replays::of_assertions(),
+            possessions: Replays::of_possessions(),
+            tries: Tries::default(),
             issuer,
             refusals,
             streams,
@@ -268,7 +273,28 @@ impl App {
     /// Notes a refused log-in in the log, beside the request.
     pub fn note_refusal(&self, request: &Request, mount: Mount, refused: Refused) {
         self.metrics.refusals.inc();
-        if !self.refusals.note(Attempt { peer: request.peer, mount, refused }) {
+        self.count_refusal(request, Attempt { peer: request.peer, mount, refused, only_counted: false });
+    }
+
+    /// What becomes of an OAuth 2.0 client's proof that does not hold. Whoever is told that it is an event of its own sees
+    /// to that.
+    pub fn client_refused(&self, request: &Request, mount: Mount, client: &str) -> Try {
+        let what = self.tries.failed(request.peer, client, self.now());
+        if what != Try::Singly {
+            let refused = Refused::UNKNOWN;
+            self.count_refusal(request, Attempt { peer: request.peer, mount, refused, only_counted: true });
+        }
+        what
+    }
+
+    /// Whether a client's next proof that does not hold would be only counted.
+    pub fn is_refused_often(&self, request: &Request, client: &str) -> bool {
+        self.tries.are_many(request.peer, client, self.now())
+    }
+
+    fn count_refusal(&self, request: &Request, attempt: Attempt) {
+        let refused = attempt.refused;
+        if !self.refusals.note(attempt) {
             let why = refused.why.name();
             tracing::warn!(request = %request.id, peer = %request.peer, why, "a refused log-in is not noted: too many wait");
         }
@@ -285,19 +311,15 @@ impl App {
         let about = About { method: request.method().as_str(), url: &url, access_token };
         let Some(proof) = jose::possession(text, about, self.now()) else { return Ok(None) };
         let by = hex::encode(proof.thumbprint.0);
-        Ok(self.is_first(&by, &proof.id)?.then_some(proof.thumbprint))
+        Ok(is_first(&self.possessions, &by, &proof.id, self.now())?.then_some(proof.thumbprint))
     }
 
-    /// Whether what is named so by whom is shown for the first time.
+    /// Whether a client's assertion is shown for the first time.
     ///
     /// # Errors
     /// [`Problem::Exhausted`] when too many are remembered.
-    pub fn is_first(&self, by: &str, id: &str) -> Result<bool, Problem> {
-        match self.replays.take(by, id, self.now()) {
-            Ok(()) => Ok(true),
-            Err(Replay::Seen) => Ok(false),
-            Err(Replay::Full) => Err(Problem::Exhausted { what: "places for proofs of possession" }),
-        }
+    pub fn is_first_assertion(&self, client: &str, id: &str) -> Result<bool, Problem> {
+        is_first(&self.assertions, client, id, self.now())
     }
 
     /// Whom an access token stands for, presented as a bearer's or by who holds a key.
@@ -549,6 +571,14 @@ impl App {
         let (token, trust) = (self.view(View::Token).await?, self.view(View::Trust).await?);
         let execution = self.view(View::Execution).await?;
         Ok(Held::new(identity, token, trust, execution, as_of)?)
+    }
+}
+
+fn is_first(replays: &Replays, by: &str, id: &str, now: Micros) -> Result<bool, Problem> {
+    match replays.take(by, id, now) {
+        Ok(()) => Ok(true),
+        Err(Replay::Seen) => Ok(false),
+        Err(Replay::Full) => Err(Problem::Exhausted { what: "places for clients' proofs" }),
     }
 }
 

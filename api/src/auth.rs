@@ -27,6 +27,7 @@ pub mod access_token;
 pub mod client;
 pub mod known;
 pub mod refusals;
+pub mod tries;
 
 /// A part of the API that credentials are made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -70,6 +70,10 @@ pub const STREAM_CHUNKS_WAITING: usize = 2;
 pub const HEARTBEAT_SECS: u64 = 15;
 /// Refused log-ins that one client has noted singly in a minute; the rest becomes one count.
 pub const REFUSALS_SINGLY: u32 = 10;
+/// Proofs of OAuth 2.0 clients that did not hold and are events of their own, from one address in a minute.
+pub const TRIES_SINGLY: u32 = 100;
+/// Proofs of OAuth 2.0 clients that may fail from one address in a minute; whoever goes on is asked to wait.
+pub const TRIES_MAX: u32 = 600;
 /// Clients whose refused log-ins are told apart in a minute; those beyond are counted together.
 pub const REFUSING_CLIENTS_MAX: usize = 4096;
 /// Refused log-ins that wait to be noted; those beyond are only counted in the metrics.

@@ -411,8 +411,13 @@ mod tenants {
     fn what_only_the_daemon_does_nobody_else_may() {
         let test = Test::new();
         let world = &test.world;
-        let note =
-            || NoteAuthentication { mount: "native".to_owned(), credential: None, why: "unknown".to_owned(), count: 3 };
+        let note = || NoteAuthentication {
+            claimed: None,
+            mount: "native".to_owned(),
+            credential: None,
+            why: "unknown".to_owned(),
+            count: 3,
+        };
         assert!(matches!(world.rejected(note()), Rejection::ScopeMissing { .. }));
         world.accepted(SuspendTenant { tenant: world.second, reason: None });
         let daemon = Caller { tenant: world.second, actor: Actor::system() };
@@ -446,7 +451,13 @@ fn an_event_says_where_it_came_from_until_that_is_erased() {
     request.origin = Some(came_from.clone());
     assert_eq!(open(world.ask(request).events[0].seq).unwrap().1, Some(came_from.clone()));
     let daemon = Caller { tenant: world.second, actor: Actor::system() };
-    let note = NoteAuthentication { mount: "native".to_owned(), credential: None, why: "unknown".to_owned(), count: 1 };
+    let note = NoteAuthentication {
+        claimed: None,
+        mount: "native".to_owned(),
+        credential: None,
+        why: "unknown".to_owned(),
+        count: 1,
+    };
     let mut request = Request::new(world.second, daemon, note);
     request.origin = Some(came_from.clone());
     let (owner, opened) = open(world.ask(request).events[0].seq).unwrap();

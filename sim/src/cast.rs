@@ -250,7 +250,14 @@ impl Cast {
         }
         let credential = self.dice.pick(&self.credentials).map(|(_, id)| *id);
         let why = (*self.dice.pick(&["unknown", "revoked", "expired"]).unwrap_or(&"unknown")).to_owned();
-        NoteAuthentication { mount: "native".to_owned(), credential, why, count: 1 + self.dice.below(9) as u32 }.into()
+        NoteAuthentication {
+            claimed: None,
+            mount: "native".to_owned(),
+            credential,
+            why,
+            count: 1 + self.dice.below(9) as u32,
+        }
+        .into()
     }
 
     /// A text of a sensible length, or of one that is out of bounds.

@@ -24,6 +24,8 @@ pub struct Attempt {
     pub mount: Mount,
     /// Whose credential, and why not.
     pub refused: Refused,
+    /// Whether those that are noted singly are noted elsewhere, so that it is only counted.
+    pub only_counted: bool,
 }
 
 /// What is to be noted.
@@ -45,6 +47,7 @@ impl Note {
     pub fn command(&self) -> NoteAuthentication {
         NoteAuthentication {
             mount: self.mount.name().to_owned(),
+            claimed: None,
             credential: self.refused.credential.map(|(_, id)| id),
             why: self.refused.why.name().to_owned(),
             count: self.count,
@@ -128,7 +131,7 @@ impl Windows {
         let known = self.clients.contains_key(&Some(attempt.peer)) || self.clients.len() < REFUSING_CLIENTS_MAX;
         let client = known.then_some(attempt.peer);
         let window = self.clients.entry(client).or_insert_with(|| Window { end: now + WINDOW, noted: 0, beyond: None });
-        if window.noted < REFUSALS_SINGLY {
+        if !attempt.only_counted && window.noted < REFUSALS_SINGLY {
             window.noted += 1;
             return Some(Note { peer: client, mount: attempt.mount, refused: attempt.refused, count: 1 });
         }
@@ -169,7 +172,7 @@ mod tests {
 
     fn attempt(last: u8) -> Attempt {
         let refused = Refused { credential: None, why: Refusal::Unknown };
-        Attempt { peer: IpAddr::from([127, 0, 0, last]), mount: Mount::Native, refused }
+        Attempt { peer: IpAddr::from([127, 0, 0, last]), mount: Mount::Native, refused, only_counted: false }
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub struct AccessClaims<'a> {
 pub struct IdClaims<'a, T> {
     iss: &'a str,
     aud: Uuid,
+    jti: String,
     iat: i64,
     exp: i64,
     /// Of the client.
@@ -64,7 +65,9 @@ impl<'a, T: Serialize> IdClaims<'a, T> {
     #[must_use]
     pub fn of(token: &Token, issuer: &'a str, about: T) -> Self {
         let client = token.agent.map_or(token.principal.uuid(), |agent| agent.uuid());
-        Self { iss: issuer, aud: client, iat: seconds(token.issued), exp: seconds(token.expires), about }
+        // No token's id, so that it passes for none.
+        let jti = format!("id:{}", token.token);
+        Self { iss: issuer, aud: client, jti, iat: seconds(token.issued), exp: seconds(token.expires), about }
     }
 }
 
@@ -116,9 +119,12 @@ pub const fn seconds(time: Micros) -> i64 {
     time.0.div_euclid(1_000_000)
 }
 
-/// What of a token is read back: its id. Everything else is asked of the ledger.
+/// What of an access token is read back: its id. Everything else is asked of the ledger. Whatever else our keys sign, an ID
+/// token above all, has no `client_id`.
 #[derive(Debug, Deserialize)]
 pub struct TokenClaims {
+    /// Whose it is.
+    pub client_id: String,
     /// Its id.
     pub jti: String,
 }

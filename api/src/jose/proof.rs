@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::limits::{PROOF_ID_BYTES_MAX, PROOFS_REMEMBERED_MAX};
 
-/// How long an assertion may be good for, in seconds.
-const ASSERTION_LIFE_SECS: i64 = 600;
+/// How long an assertion may be good for, in seconds: as long as client libraries make them.
+const ASSERTION_LIFE_SECS: i64 = 3600;
 /// How far a caller's clock may be from ours, in seconds.
 const CLOCK_SKEW_SECS: i64 = 60;
 /// How old a proof of possession may be, in seconds.
@@ -58,7 +58,7 @@ struct AssertionClaims {
 }
 
 /// The id of an assertion that a client signed for us with one of its keys, and which key that was; `None` for any other
-/// text. It is for us when its audience is one of ours, and good for at most ten minutes.
+/// text. It is for us when its audience is one of ours, and good for at most an hour.
 #[must_use]
 pub fn assertion<K: Copy>(
     text: &str, client: &str, keys: &[(K, Algorithm, &[u8])], audiences: &[String], now: Micros,
@@ -179,8 +179,12 @@ fn is_same_url(a: &str, b: &str) -> bool {
 }
 
 /// What was shown once and is taken no second time, for as long as it could be taken at all.
-#[derive(Debug, Default)]
-pub struct Replays(Mutex<Generations>);
+#[derive(Debug)]
+pub struct Replays {
+    /// Longer than anything that is shown may be good for, in seconds.
+    period: i64,
+    kept: Mutex<Generations>,
+}
 
 #[derive(Debug, Default)]
 struct Generations {
@@ -200,15 +204,26 @@ pub enum Replay {
 }
 
 impl Replays {
+    /// Of assertions.
+    #[must_use]
+    pub fn of_assertions() -> Self {
+        Self { period: ASSERTION_LIFE_SECS + 2 * CLOCK_SKEW_SECS, kept: Mutex::default() }
+    }
+
+    /// Of proofs of possession.
+    #[must_use]
+    pub fn of_possessions() -> Self {
+        Self { period: PROOF_AGE_SECS + 2 * CLOCK_SKEW_SECS, kept: Mutex::default() }
+    }
+
     /// Takes what is named so by whom, once.
     ///
     /// # Errors
     /// [`Replay`].
     pub fn take(&self, by: &str, id: &str, now: Micros) -> Result<(), Replay> {
         let name = secret_hash(&format!("{}\n{by}\n{id}", by.len()));
-        // Longer than anything that is shown may be good for.
-        let period = super::seconds(now).div_euclid(ASSERTION_LIFE_SECS + 2 * CLOCK_SKEW_SECS);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let period = super::seconds(now).div_euclid(self.period);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if period > kept.period {
             let newest = std::mem::take(&mut kept.newest);
             kept.before = if period == kept.period + 1 { newest } else { HashSet::new() };
@@ -269,7 +284,7 @@ mod tests {
             &|it| it["sub"] = json!("bob"),
             &|it| it["aud"] = json!("https://elsewhere.example"),
             &|it| it["exp"] = json!(SECS),
-            &|it| it["exp"] = json!(SECS + 3600),
+            &|it| it["exp"] = json!(SECS + 7200),
             &|it| it["iat"] = json!(SECS + 61),
             &|it| it["nbf"] = json!(SECS + 61),
             &|it| it["jti"] = json!(""),
@@ -320,15 +335,15 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_twice() {
-        let replays = Replays::default();
+        let replays = Replays::of_assertions();
         assert_eq!(replays.take("ada", "1", NOW), Ok(()));
         assert_eq!(replays.take("ada", "1", NOW), Err(Replay::Seen));
         assert_eq!(replays.take("bob", "1", NOW), Ok(()));
-        assert_eq!(replays.take("ada", "1", NOW.plus_secs(600)), Err(Replay::Seen));
-        assert_eq!(replays.take("ada", "1", NOW.plus_secs(3600)), Ok(()));
-        for n in 0..2 * PROOFS_REMEMBERED_MAX {
-            let _ = replays.take("eve", &n.to_string(), NOW.plus_secs(3600));
+        assert_eq!(replays.take("ada", "1", NOW.plus_secs(3600)), Err(Replay::Seen));
+        assert_eq!(replays.take("ada", "1", NOW.plus_secs(9000)), Ok(()));
+        for n in 0..PROOFS_REMEMBERED_MAX {
+            let _ = replays.take("eve", &n.to_string(), NOW.plus_secs(9000));
         }
-        assert_eq!(replays.take("eve", "last", NOW.plus_secs(3600)), Err(Replay::Full));
+        assert_eq!(replays.take("eve", "last", NOW.plus_secs(9000)), Err(Replay::Full));
     }
 }

@@ -292,6 +292,9 @@ pub struct ProvideTokenKey {
 pub struct NoteAuthentication {
     /// At which mount.
     pub mount: String,
+    /// Who it claimed to be, where it claimed anything.
+    #[serde(default)]
+    pub claimed: Option<String>,
     /// Whose credential it was, where that is known.
     pub credential: Option<CredentialId>,
     /// Why not: `unknown`, `revoked`, `expired`, `audience`, `tenant_suspended`.

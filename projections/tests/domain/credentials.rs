@@ -95,7 +95,13 @@ fn a_key_is_revoked_once_and_only_by_its_tenant() {
 #[test]
 fn a_refused_login_is_a_fact() {
     let mut w = World::new();
-    let note = |credential| NoteAuthentication { mount: "native".into(), credential, why: "revoked".into(), count: 3 };
+    let note = |credential| NoteAuthentication {
+        claimed: None,
+        mount: "native".into(),
+        credential,
+        why: "revoked".into(),
+        count: 3,
+    };
     let failed =
         the!(&w.when(note(w.owner.actor.credential)).then(&[Kind::AuthenticationFailed]), AuthenticationFailed);
     assert_eq!((failed.principal, failed.count), (Some(w.owner.actor.principal.clone()), 3));

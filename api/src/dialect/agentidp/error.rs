@@ -147,6 +147,11 @@ impl Failure {
             Self::Problem(problem) => {
                 let mut response = of_problem(problem);
                 problem.add_headers(response.headers_mut());
+                if matches!(problem, Problem::Unauthenticated) {
+                    // RFC 9449 section 7.1: the other way to present a token.
+                    let dpop = HeaderValue::from_static("DPoP algs=\"ES256 EdDSA PS256 RS256\"");
+                    response.headers_mut().append(header::WWW_AUTHENTICATE, dpop);
+                }
                 response
             }
         }

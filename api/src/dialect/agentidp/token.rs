@@ -5,7 +5,9 @@ use chancery_ledger::actor::{Actor, Method, Principal as Who};
 use chancery_ledger::body::token::Introspection as Look;
 use chancery_ledger::ids::{AgentId, KeyId, OrganisationId, TenantId, ThingId as _, parse_uuid};
 use chancery_ledger::link::Hash;
-use chancery_projections::command::{ClientProof, ExchangeToken, RevokeToken, SecretText, SubjectToken, Via};
+use chancery_projections::command::{
+    ClientProof, ExchangeToken, NoteAuthentication, RevokeToken, SecretText, SubjectToken, Via,
+};
 use chancery_projections::context::Caller;
 use chancery_projections::credential::secret_hash;
 use chancery_projections::identity::state::{AGENTS, ORGANISATIONS, Standing};
@@ -27,6 +29,7 @@ use super::wire::agents::Agent;
 use super::wire::token::{AgentInfo, INACTIVE, Introspection, TokenAnswer};
 use crate::app::Asserted;
 use crate::auth::client::{self, Claim, Proof};
+use crate::auth::tries::Try;
 use crate::auth::{Mount, Principal, Refusal, presented, presented_with_proof};
 use crate::jose::{claimed_subject, seconds};
 use crate::limits::{CREDENTIAL_BYTES_MAX, TOKEN_BYTES_MAX};
@@ -213,7 +216,7 @@ async fn identified(call: &Call, claim: &Claim) -> Result<Option<Identified>, Fa
             principal.map(|principal| Identified { principal, assertion: None })
         }
         Proof::Assertion(assertion) => match call.app.asserted(client, assertion).await? {
-            Some(Asserted { principal, key, id }) if call.app.is_first(&claim.client, &id)? => {
+            Some(Asserted { principal, key, id }) if call.app.is_first_assertion(&claim.client, &id)? => {
                 Some(Identified { principal, assertion: Some((key, id)) })
             }
             _ => None,
@@ -232,6 +235,20 @@ async fn exchange(
     let app = &call.app;
     let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
     let found = identified(call, claim).await?;
+    match (&found, client) {
+        (None, _) => {
+            // One that is an event of its own is so by being decided.
+            refused_often(call, claim, Rejection::ClientInvalid)?;
+        }
+        (Some(_), Some(client)) if app.is_refused_often(&call.request, &claim.client) => {
+            if !is_usable(call, client).await? {
+                let why = Rejection::AgentNotUsable { why: "it may not act" };
+                refused_often(call, claim, why.clone())?;
+                return Err(refusal(why, claim.is_basic));
+            }
+        }
+        (Some(_), _) => {}
+    }
     let proof = match (&claim.proof, &found) {
         (Proof::Secret(secret), _) => ClientProof::Secret(SecretText(secret.clone())),
         (Proof::Assertion(_), Some(Identified { assertion: Some((key, _)), .. })) => {
@@ -257,7 +274,50 @@ async fn exchange(
         signer: app.token_signer(),
         via: Via::AgentIdp,
     };
-    exchanged(call, caller, command, once).await?.map_err(|rejection| refusal(rejection, claim.is_basic))
+    exchanged(call, caller, command, once).await?.map_err(|rejection| {
+        if matches!(rejection, Rejection::AgentNotUsable { .. }) {
+            app.client_refused(&call.request, Mount::AgentIdp, &claim.client);
+        }
+        refusal(rejection, claim.is_basic)
+    })
+}
+
+/// Counts a client's proof that does not hold; an error when it is not to be an event of its own.
+fn refused_often(call: &Call, claim: &Claim, why: Rejection) -> Result<(), Failure> {
+    match call.app.client_refused(&call.request, Mount::AgentIdp, &claim.client) {
+        Try::Singly => Ok(()),
+        Try::Counted => Err(refusal(why, claim.is_basic)),
+        Try::TooOften(refused) => Err(refused.into()),
+    }
+}
+
+/// Has a client's proof that does not hold noted, durably, as far as it is an event of its own; gives what to answer.
+async fn note_refused(call: &Call, claim: &Claim, rejection: Rejection) -> Result<Failure, Failure> {
+    let why = if matches!(rejection, Rejection::ClientInvalid) { "unknown" } else { "agent_not_usable" };
+    refused_often(call, claim, rejection.clone())?;
+    let client = parse_uuid(&claim.client).ok().map(AgentId::from_uuid);
+    let tenant = call.app.home_of_client(client).await?;
+    let command = NoteAuthentication {
+        mount: Mount::AgentIdp.name().to_owned(),
+        claimed: Some(claim.client.clone()),
+        credential: None,
+        why: why.to_owned(),
+        count: 1,
+    };
+    let mut request = sequencer::Request::new(tenant, Caller { tenant, actor: Actor::system() }, command);
+    let options = call.app.options(&call.request)?;
+    (request.correlation, request.origin) = (options.correlation, options.origin);
+    call.app.sequencer().submit(request)?.await?;
+    Ok(refusal(rejection, claim.is_basic))
+}
+
+/// Whether an agent may act.
+async fn is_usable(call: &Call, client: AgentId) -> Result<bool, Failure> {
+    let identity = call.app.view(View::Identity).await?;
+    let Some(agent) = AGENTS.get(&identity, client)? else { return Ok(false) };
+    let organisation = ORGANISATIONS.get(&identity, agent.organisation)?;
+    Ok(agent.unusable(call.app.now()).is_none()
+        && organisation.is_some_and(|organisation| organisation.standing == Standing::Active))
 }
 
 /// What the ledger says to an exchange, once that is durable; under a name, it is taken once.
@@ -297,18 +357,11 @@ async fn authenticated(call: &mut Call, scope: Scope) -> Result<(Fields, Princip
     let claim = claim(call, &form)?.ok_or(Problem::Unauthenticated)?;
     let found = identified(call, &claim).await?.and_then(|found| found.principal.agent().zip(Some(found.principal)));
     let Some((client, principal)) = found else {
-        return Err(refusal(Rejection::ClientInvalid, claim.is_basic));
+        return Err(note_refused(call, &claim, Rejection::ClientInvalid).await?);
     };
-    let identity = call.app.view(View::Identity).await?;
-    let agent = AGENTS.get(&identity, client)?;
-    let organisation = match &agent {
-        Some(agent) => ORGANISATIONS.get(&identity, agent.organisation)?,
-        None => None,
-    };
-    let is_usable = agent.is_some_and(|agent| agent.unusable(call.app.now()).is_none())
-        && organisation.is_some_and(|organisation| organisation.standing == Standing::Active);
-    if !is_usable {
-        return Err(refusal(Rejection::AgentNotUsable { why: "it may not act" }, claim.is_basic));
+    if !is_usable(call, client).await? {
+        let why = Rejection::AgentNotUsable { why: "it may not act" };
+        return Err(note_refused(call, &claim, why).await?);
     }
     Ok((form, principal))
 }

@@ -18,13 +18,14 @@ use crate::context::{Context, ContextError};
 use crate::credential::{new_client_secret, secret_hash};
 use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
-    Agent, AgentStatus, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT, Credential, GRANTS, Granted,
+    AGENTS, Agent, AgentStatus, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT, Credential, GRANTS, Granted,
 };
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::subset::Span;
 use crate::rows::{Order, RowsError};
 use crate::scope::{AgentIdpScope, Scope};
+use crate::token::decide::exchange::harmless;
 
 /// The mounts a credential can open.
 pub const MOUNTS: &[&str] = &["native", "orgkernel", "agentidp", "alsorn"];
@@ -293,11 +294,17 @@ pub fn revoke_api_key(state: &State<'_>, command: &RevokeApiKey, ctx: &mut Conte
 pub fn note(state: &State<'_>, command: &NoteAuthentication, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     let principal = match command.credential {
         Some(id) => CREDENTIALS.get(state.identity, id)?.map(|credential| credential.principal),
-        None => None,
+        None => match command.claimed.as_deref().and_then(|text| text.parse::<AgentId>().ok()) {
+            Some(id) => {
+                let found = AGENTS.get(state.identity, id)?.filter(|agent| agent.tenant == ctx.tenant());
+                found.map(|agent| Principal::Agent(agent.agent))
+            }
+            None => None,
+        },
     };
     let event = AuthenticationFailed {
         mount: command.mount.clone(),
-        claimed: None,
+        claimed: command.claimed.as_deref().and_then(harmless).map(str::to_owned),
         principal,
         why: command.why.clone(),
         count: command.count,
