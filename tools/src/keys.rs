@@ -1,4 +1,4 @@
-//! `chancery keys`: API keys, and the ledger's sealing key.
+//! `chancery keys`: API keys, client secrets, and the ledger's sealing key.
 
 use std::io::{self, Write as _};
 
@@ -37,6 +37,14 @@ enum Action {
         #[arg(long)]
         expires: Option<Micros>,
     },
+    /// Make a client secret of an agent, with which it gets access tokens; it is shown once, now.
+    ClientSecret {
+        /// The agent's id, which is its client id.
+        agent: String,
+        /// When it lapses: a time like 2027-01-02T03:04:05Z; never, if absent.
+        #[arg(long)]
+        expires: Option<Micros>,
+    },
     /// Revoke an API key by its id.
     Revoke {
         /// The id, as `list` shows it.
@@ -60,6 +68,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         Action::Create { name, scope, audience, expires } => {
             let params = json!({ "name": name, "scopes": scope, "audience": audience, "expires": expires });
             command(daemon, "CreateApiKey", params)
+        }
+        Action::ClientSecret { agent, expires } => {
+            command(daemon, "CreateCredential", json!({ "agent": agent, "expires": expires }))
         }
         Action::Revoke { id } => command(daemon, "RevokeApiKey", json!({ "credential": id })),
         Action::Rotate => command(daemon, "RotateSigningKey", json!({})),

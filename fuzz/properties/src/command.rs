@@ -5,12 +5,13 @@
 
 use chancery_api::native::command::{Parsed, parse};
 use chancery_api::problem::Problem;
+use chancery_ledger::body::Body;
 use chancery_ledger::body::identity::ChallengePurpose;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::keys::SigningKey;
 use chancery_projections::command::{
-    AddDestination, AddIssuerRule, ClientProof, Command, ExchangeToken, IssueChallenge, SecretText, Subscribe,
-    TrustIssuer, Via,
+    AddDestination, AddIssuerRule, ClaimHandle, ClientProof, Command, CreateOrganisation, ExchangeToken, HandleClaim,
+    IssueChallenge, SecretText, Subscribe, TrustIssuer, Via,
 };
 use chancery_projections::decision::Answer;
 use chancery_projections::scope::Scope;
@@ -159,6 +160,15 @@ fn scene() -> (World, Words) {
     words.mean("ACCESS", the!(&access, TokenIssued).token);
     words.mean("OTHER", world.agent("grace"));
     words.mean("SECRET", secret);
+    let made = world.events.iter().rev().find_map(|event| match &event.body {
+        Body::CredentialCreated(it) => Some(it.credential),
+        _ => None,
+    });
+    words.mean("CLIENT_SECRET", made.unwrap());
+    let organisation = world.when(CreateOrganisation::new("laboratory", "Laboratory")).then_decided();
+    words.mean("ORGANISATION", the!(&organisation, OrganisationCreated).organisation);
+    let handle = HandleClaim { namespace: "native".to_owned(), value: "sweeper".to_owned() };
+    world.when(ClaimHandle { agent, handle }).then_decided();
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

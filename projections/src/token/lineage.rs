@@ -47,10 +47,8 @@ pub fn actors<'a>(line: impl IntoIterator<Item = &'a Token>) -> Vec<AgentId> {
     let mut actors = Vec::new();
     for token in line {
         match (&token.principal, token.agent) {
-            (Principal::Agent(principal), Some(agent)) if *principal != agent => {
-                if actors.last() != Some(&agent) {
-                    actors.push(agent);
-                }
+            (Principal::Agent(principal), Some(agent)) if *principal != agent && actors.last() != Some(&agent) => {
+                actors.push(agent);
             }
             _ => {}
         }

@@ -183,10 +183,20 @@ fn line(command: &str, params: &str) -> String {
 pub fn command_lines() -> Vec<(&'static str, &'static str)> {
     vec![
         ("CreateTenant", r#"{"slug":"third","name":"Third é"}"#),
+        ("UpdateTenant", r#"{"tenant":"$TENANT","name":"Other","tier":"free","limits":{"agents":5}}"#),
         ("SuspendTenant", r#"{"tenant":"$TENANT","reason":"unpaid"}"#),
         ("ResumeTenant", r#"{"tenant":"$TENANT"}"#),
         ("CreateOrganisation", r#"{"slug":"finance","name":"Finance"}"#),
-        ("RegisterAgent", r#"{"name":"bob"}"#),
+        (
+            "UpdateOrganisation",
+            r#"{"organisation":"$ORGANISATION","name":"Lab","tier":"pro","limits":{"agents":9},"suspended":true}"#,
+        ),
+        ("AddOrganisationMember", r#"{"organisation":"$ORGANISATION","agent":"$AGENT","role":"admin"}"#),
+        ("DeleteOrganisation", r#"{"organisation":"$ORGANISATION"}"#),
+        (
+            "RegisterAgent",
+            r#"{"name":"bob","did_key":true,"handles":[{"namespace":"agentidp","value":"b@c.example"}]}"#,
+        ),
         (
             "RegisterAgent",
             r#"{"name":"eve","key":"make","kind":"worker","semver":"1.2.3","capabilities":["read","write"],"environment":"staging","profile":{"email":"eve@example.org","owner":"ops","purpose":"pay","metadata":{"a":"b"},"labels":{"c":"d"}},"handles":[{"namespace":"orgkernel/default","value":"eve"}],"valid_days":30,"visibility":"tenant","disclosure":"none"}"#,
@@ -195,6 +205,14 @@ pub fn command_lines() -> Vec<(&'static str, &'static str)> {
             "UpdateAgent",
             r#"{"agent":"$AGENT","name":"ada2","semver":null,"capabilities":["x"],"profile":{"owner":"o"}}"#,
         ),
+        ("UpdateAgent", r#"{"agent":"$AGENT","kind":null,"owner":"p","disclosure":"listed","status":"suspended"}"#),
+        ("SetAgentReach", r#"{"agent":"$AGENT","visibility":"owner","disclosure":"verifiable"}"#),
+        ("ClaimHandle", r#"{"agent":"$AGENT","handle":{"namespace":"native","value":"duster"}}"#),
+        ("ReleaseHandle", r#"{"agent":"$AGENT","handle":{"namespace":"native","value":"sweeper"}}"#),
+        ("CreateCredential", r#"{"agent":"$AGENT","expires":"2030-01-02T03:04:05Z"}"#),
+        ("RotateCredential", r#"{"credential":"$CLIENT_SECRET","agent":"$AGENT","expires":null}"#),
+        ("RevokeCredential", r#"{"credential":"$CLIENT_SECRET","cause":"lost"}"#),
+        ("GrantScopes", r#"{"agent":"$AGENT","scopes":["admin:orgs"],"administrator":true}"#),
         ("SuspendAgent", r#"{"agent":"$AGENT","reason":"audit"}"#),
         ("ResumeAgent", r#"{"agent":"$AGENT"}"#),
         ("IssueChallenge", r#"{"agent":"$AGENT","issued_by":"auditor","ttl_secs":60}"#),
