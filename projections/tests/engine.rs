@@ -25,6 +25,7 @@ use chancery_projections::bootstrap::FirstStart;
 use chancery_projections::command::RotateSigningKey;
 use chancery_projections::context::Caller;
 use chancery_projections::engine::{Engine, EngineConfig, OpenError, Stepped, Storage};
+use chancery_projections::identity::decide::credential::MOUNTS;
 use chancery_projections::identity::state::{AGENTS, CREDENTIALS, LEDGER, MEMBERS, SEALING_KEY, TENANTS};
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
@@ -47,7 +48,7 @@ fn the_first_start_makes_what_a_newcomer_needs_and_the_second_makes_nothing() {
     };
     let admin = credential(&shown.admin_key);
     assert_eq!(admin.scopes.len(), Scope::ALL.len());
-    assert_eq!(admin.audience, ["native", "orgkernel", "agentidp"]);
+    assert_eq!(admin.audience, MOUNTS);
     let client = credential(&shown.agentidp.client_secret);
     assert_eq!(client.principal, Principal::Agent(shown.agentidp.client_id));
     assert!(AGENTS.get(&identity, shown.agentidp.client_id).unwrap().unwrap().did_key.is_some());
