@@ -54,6 +54,9 @@ pub const WORDS: &[&str] = &[
     "$ORGANISATION",
     "$ISSUER",
     "$RULE",
+    "$PAYER",
+    "$TRANSACTION",
+    "$DISPUTE",
 ];
 /// Inputs after which the ledger is begun anew.
 const INPUTS_MAX: u32 = 256;
@@ -197,6 +200,16 @@ impl Service {
         let subscription = json!({"url": "https://localhost:9/", "events": ["AgentRegistered"]});
         let subscription = self.command("Subscribe", subscription);
         self.words.mean("SUBSCRIPTION", text(&subscription, "/result/subscription/id"));
+        let payer = json!({
+            "name": "payer", "actions": ["pay"], "limit": {"amount": "100", "currency": "USD"}, "disclosure": "verifiable",
+        });
+        let payer = text(&self.command("RegisterAgent", payer), "/result/agent/id");
+        let paid = json!({"agent": payer, "counterparty": {"external": "shop"}, "amount": "1.50", "action": "pay"});
+        let paid = self.command("ExecuteTransaction", paid);
+        self.words.mean("TRANSACTION", text(&paid, "/result/transaction/id"));
+        let filed = self.command("FileDispute", json!({"agent": payer, "reason": "it lied"}));
+        self.words.mean("DISPUTE", text(&filed, "/result/dispute/id"));
+        self.words.mean("PAYER", &payer);
         for (word, prefix, id) in [
             ("AGENT", "AID", &agent),
             ("TOKEN", "TOK", &token),

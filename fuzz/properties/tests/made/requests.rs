@@ -24,6 +24,9 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("rule", "$RULE"),
     ("destination", "$DESTINATION"),
     ("subscription", "$SUBSCRIPTION"),
+    ("transaction", "$TRANSACTION"),
+    ("dispute", "$DISPUTE"),
+    ("kind", "scoring"),
     ("view", "execution"),
 ];
 
