@@ -1,6 +1,7 @@
 //! Access tokens by client credentials, and the keys that sign them.
 
 use chancery_ledger::actor::{Actor, Principal};
+use chancery_ledger::body::identity::EndCause;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::token::{Grant, Profile};
 use chancery_ledger::body::{Body, Kind};
@@ -91,6 +92,17 @@ fn an_agent_that_may_not_act_gets_none() {
     w.when(revoke(ada)).then_decided();
     let outcome = w.when(ask);
     assert!(matches!(outcome.kinds()[..], [Kind::AuthenticationFailed]));
+}
+
+#[test]
+fn a_decommissioned_agents_secret_says_what_became_of_it() {
+    let (mut w, ada, secret) = client();
+    w.when(DecommissionAgent { agent: ada, cause: EndCause::Decommissioned, by: None, reason: None }).then_decided();
+    let id = ada.to_string();
+    w.when(exchange(&id, &secret, &["agents:read"]))
+        .then_refused(Rejection::AgentNotUsable { why: "decommissioned" }, &[Kind::AuthenticationFailed]);
+    w.when(exchange(&id, "sk_live_00", &["agents:read"]))
+        .then_refused(Rejection::ClientInvalid, &[Kind::AuthenticationFailed]);
 }
 
 #[test]

@@ -19,7 +19,9 @@ use crate::context::Context;
 use crate::credential::secret_hash;
 use crate::decision::{Decided, State, Stop};
 use crate::identity::decide::{agent, tenant};
-use crate::identity::state::{AGENTS, Agent, CREDENTIAL_HASHES, CREDENTIALS, GRANTS, TOKEN_KEYS, purpose_code};
+use crate::identity::state::{
+    AGENTS, Agent, AgentStatus, CREDENTIAL_HASHES, CREDENTIALS, GRANTS, TOKEN_KEYS, purpose_code,
+};
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
 use crate::scope::AgentIdpScope;
@@ -123,7 +125,9 @@ fn proof_fails(
     if !is_its || credential.kind != CredentialKind::ClientSecret {
         return Ok(Some("unknown"));
     }
-    Ok(credential.dead(now))
+    // Decommissioning revoked its secrets: who knows one is told what became of the agent, and gets nothing by it.
+    let is_over = agent.status == AgentStatus::Decommissioned;
+    Ok(credential.dead(now).filter(|_| !is_over))
 }
 
 /// Why the scopes asked for are not given: the first that there is not, else the first that the agent was not granted.
