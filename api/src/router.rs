@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{Response, ResponseBody};
 
-/// A native route: method, path as OpenAPI writes it, operation.
+/// A native route: method, path as OpenAPI writes it (but for a `*` where a parameter holds slashes), operation.
 pub struct Route(pub Method, pub &'static str, pub &'static Operation);
 
 const GET: Method = Method::GET;
@@ -28,6 +28,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/metrics", &admin::METRICS),
     Route(GET, "/openapi.json", &openapi::OPENAPI),
     Route(GET, "/checkpoint", &proofs::CHECKPOINT),
+    Route(GET, "/tile/{level}/{*index}", &proofs::TILE),
     Route(POST, "/v1/commands", &commands::SUBMIT),
     Route(GET, "/v1/events", &events::EVENTS),
     Route(GET, "/v1/events/stream", &stream::STREAM),
@@ -79,6 +80,8 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/trust/policies/{kind}", &views::trust::POLICY),
     Route(GET, "/v1/trust/policies/{kind}/versions", &views::trust::POLICY_VERSIONS),
     Route(POST, "/v1/trust/policies/scoring/dry-run", &views::trust::DRY_RUN),
+    Route(GET, "/v1/ledger/checkpoints/{size}", &proofs::CHECKPOINT_OF),
+    Route(GET, "/v1/ledger/consistency/{old}/{new}", &proofs::CONSISTENCY),
     Route(GET, "/v1/ledger/export", &export::EXPORT),
     Route(GET, "/v1/ledger/keystore", &backup::KEYSTORE),
     Route(GET, "/v1/ledger/sealing-keys", &backup::SEALING_KEYS),

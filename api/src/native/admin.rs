@@ -307,6 +307,10 @@ pub fn alone(app: &App) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
         .map_err(|_| Problem::Exhausted { what: "places for exports, rebuilds and digests" })
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+/// Does what waits for the disk, or takes a while, where it holds nobody up.
+///
+/// # Errors
+/// [`Problem::Internal`] when it panicked.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::Internal)
 }

@@ -52,7 +52,7 @@ pub fn document() -> Value {
     let _ = written.subschema_for::<LineAnswer>();
     let mut paths: Map<String, Value> = Map::new();
     for Route(method, path, operation) in ROUTES {
-        let item = paths.entry(*path).or_insert_with(|| json!({}));
+        let item = paths.entry(described_path(path)).or_insert_with(|| json!({}));
         item[method.as_str().to_ascii_lowercase()] = describe(operation, &problem, &mut written);
     }
     let mut bodies: Vec<(&Route, Value)> = ROUTES
@@ -77,7 +77,7 @@ pub fn document() -> Value {
     }
     schemas.append(&mut sent);
     for (Route(method, path, _), body) in bodies {
-        paths[*path][method.as_str().to_ascii_lowercase()]["requestBody"] = body;
+        paths[&described_path(path)][method.as_str().to_ascii_lowercase()]["requestBody"] = body;
     }
     json!({
         "openapi": "3.1.0",
@@ -99,6 +99,11 @@ pub fn document() -> Value {
             },
         },
     })
+}
+
+/// A route's path as OpenAPI writes it, which knows no parameter of several segments.
+fn described_path(path: &str) -> String {
+    path.replace("{*", "{")
 }
 
 /// Makes references to one schema references to another.

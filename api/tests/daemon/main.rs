@@ -11,5 +11,6 @@ mod crash;
 mod deliveries;
 mod events;
 mod process;
+mod proofs;
 mod reads;
 mod support;

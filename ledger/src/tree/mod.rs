@@ -3,12 +3,13 @@
 //! The writer keeps only the tree's right edge ([`Frontier`]); everything to its left lies in the store and is read
 //! node by node ([`Nodes`]) when something is to be proved ([`proof`]). What goes to others is text: the signed
 //! checkpoint that ends each commit ([`seal`]), the proof of one event ([`tlog_proof`]) and the key to check both by
-//! ([`verifier_key`]).
+//! ([`verifier_key`]); and the tree itself in pieces ([`tiles`]).
 
 mod frontier;
 pub mod origin;
 pub mod proof;
 pub mod seal;
+pub mod tiles;
 pub mod tlog_proof;
 pub mod verifier_key;
 

@@ -28,6 +28,11 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("dispute", "$DISPUTE"),
     ("kind", "scoring"),
     ("view", "execution"),
+    ("level", "0"),
+    ("*index", "000.p/1"),
+    ("size", "1"),
+    ("old", "0"),
+    ("new", "1"),
 ];
 
 /// A request for each route, some commands over HTTP, the recorded exchanges of dialects, and what is refused.

@@ -2,6 +2,7 @@
 
 mod shape;
 mod text;
+mod tiles;
 
 use std::cell::Cell;
 use std::collections::HashMap;
