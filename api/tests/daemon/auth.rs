@@ -102,8 +102,8 @@ fn a_tenant_sees_and_changes_nothing_of_another() {
     assert_eq!(acme.get("/v1/identity/agents").ok()["items"].as_array().unwrap().len(), 1);
     let event = acme.get("/v1/events?kind=AgentRegistered").ok()["items"][0]["seq"].as_u64().unwrap();
 
-    for stranger in [&other, &root.client] {
-        assert_eq!(stranger.get("/v1/identity/agents").ok()["items"], json!([]));
+    for (stranger, own) in [(&other, 0), (&root.client, 1)] {
+        assert_eq!(stranger.get("/v1/identity/agents").ok()["items"].as_array().unwrap().len(), own);
         // An id of another tenant answers as one that does not exist.
         let theirs = stranger.get(&format!("/v1/identity/agents/{agent}"));
         let none = stranger.get("/v1/identity/agents/01932c07-209c-7c3a-9f1e-5b6d7e8f9a0b");

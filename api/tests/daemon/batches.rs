@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Home};
+use crate::support::{Answer, Client, FIRST_AGENTS, Home};
 
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
@@ -80,7 +80,7 @@ fn a_batch_under_a_key_is_sent_again_without_harm() {
         assert_eq!(again["receipt"]["replayed"], true);
         assert_eq!(again["result"], first["result"]);
     }
-    assert_eq!(daemon.get("/v1/identity/agents").ok()["items"].as_array().unwrap().len(), 11);
+    assert_eq!(daemon.get("/v1/identity/agents").ok()["items"].as_array().unwrap().len(), 11 + FIRST_AGENTS);
     let id = &first[0]["result"]["agent"]["id"];
     let text = json!({"command": "SuspendAgent", "params": {"agent": id}, "if_match": 0}).to_string();
     assert_eq!(batch(&daemon, &text)[0]["status"], 412);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::{Client, Home, mode};
+use crate::support::{Client, FIRST_AGENTS, Home, mode};
 
 #[test]
 fn it_starts_says_one_line_and_stops_in_order() {
@@ -104,7 +104,7 @@ fn a_stop_lets_what_is_under_way_end() {
     assert_eq!(daemon.end().0.code(), Some(0));
 
     let daemon = home.start();
-    assert_eq!(daemon.get("/v1/identity/agents").ok()["items"].as_array().unwrap().len(), 2);
+    assert_eq!(daemon.get("/v1/identity/agents").ok()["items"].as_array().unwrap().len(), 2 + FIRST_AGENTS);
 }
 
 #[test]

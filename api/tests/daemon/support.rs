@@ -12,6 +12,9 @@ use tempfile::TempDir;
 /// Longer than anything here takes, also on a busy machine; only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Agents that the first start makes: the administrator, of the root tenant.
+pub const FIRST_AGENTS: usize = 1;
+
 /// A directory for a daemon's data and what else belongs to it.
 pub struct Home {
     dir: TempDir,
