@@ -15,6 +15,7 @@ use chancery_projections::command::{
 };
 use chancery_projections::decision::Answer;
 use chancery_projections::scope::Scope;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::the;
@@ -38,6 +39,9 @@ pub const WORDS: &[&str] = &[
     "$SECRET",
     "$ACCESS",
     "$OTHER",
+    "$PAYER",
+    "$TRANSACTION",
+    "$DISPUTE",
 ];
 /// Lines of one input that are decided; more add nothing but time.
 const LINES_MAX: usize = 16;
@@ -169,6 +173,25 @@ fn scene() -> (World, Words) {
     words.mean("ORGANISATION", the!(&organisation, OrganisationCreated).organisation);
     let handle = HandleClaim { namespace: "native".to_owned(), value: "sweeper".to_owned() };
     world.when(ClaimHandle { agent, handle }).then_decided();
+    let mut when = |name: &str, params: serde_json::Value| {
+        let command = Command::parse(name, &params.to_string()).expect("there is such a command");
+        world.when(command.expect("its parameters are right")).then_decided()
+    };
+    let payer = the!(
+        &when(
+            "RegisterAgent",
+            json!({"name": "payer", "actions": ["pay"], "limit": {"amount": "100", "currency": "USD"}})
+        ),
+        AgentRegistered
+    )
+    .agent;
+    let paid = json!({"agent": payer, "counterparty": {"external": "shop"}, "amount": "1.50", "action": "pay"});
+    words.mean("TRANSACTION", the!(&when("ExecuteTransaction", paid), TransactionCompleted).transaction);
+    let filed = json!({"agent": payer, "reason": "it lied"});
+    words.mean("DISPUTE", the!(&when("FileDispute", filed), DisputeFiled).dispute);
+    let windows = json!([{"hours": 12, "amount": "90", "currency": "USD"}]);
+    when("SetPolicy", json!({"kind": "spending", "key": payer, "document": {"windows": windows}}));
+    words.mean("PAYER", payer);
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

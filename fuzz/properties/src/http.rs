@@ -55,6 +55,7 @@ pub const WORDS: &[&str] = &[
     "$ISSUER",
     "$RULE",
     "$PAYER",
+    "$SIZE",
     "$TRANSACTION",
     "$DISPUTE",
 ];
@@ -210,6 +211,9 @@ impl Service {
         let filed = self.command("FileDispute", json!({"agent": payer, "reason": "it lied"}));
         self.words.mean("DISPUTE", text(&filed, "/result/dispute/id"));
         self.words.mean("PAYER", &payer);
+        let log = self.app.engine().log();
+        let (size, _) = log.last_seal().expect("the log can be read").expect("the log has a seal");
+        self.words.mean("SIZE", size);
         for (word, prefix, id) in [
             ("AGENT", "AID", &agent),
             ("TOKEN", "TOK", &token),

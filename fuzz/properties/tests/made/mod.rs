@@ -278,7 +278,7 @@ pub fn command_lines() -> Vec<(&'static str, &'static str)> {
             "SetPolicy",
             r#"{"kind":"spending","key":"$PAYER","document":{"windows":[{"hours":24,"amount":"150","currency":"USD"}]}}"#,
         ),
-        ("ResetPolicy", r#"{"kind":"scoring"}"#),
+        ("ResetPolicy", r#"{"kind":"spending","key":"$PAYER"}"#),
         ("VerifyOrganisation", r#"{"organisation":"$ORGANISATION","verified":true}"#),
         ("RevokeApiKey", r#"{"credential":"$CREDENTIAL","cause":"lost"}"#),
         ("RotateSigningKey", "{}"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use chancery_api::dialect::orgkernel;
 use chancery_api::router::{ROUTES, Route};
 use chancery_fuzz_properties::http;
+use chancery_projections::trust::scoring::Scoring;
 
 use super::{Seeds, command_lines, line};
 
@@ -30,7 +31,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("view", "execution"),
     ("level", "0"),
     ("*index", "000.p/1"),
-    ("size", "1"),
+    ("size", "$SIZE"),
     ("old", "0"),
     ("new", "1"),
 ];
@@ -42,7 +43,11 @@ pub fn requests() -> Seeds {
         let path = ARGUMENTS
             .iter()
             .fold((*path).to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
-        let body = if *path == *"/v1/commands" { line("OpenMission", "{}") } else { String::new() };
+        let body = match operation.id {
+            "submitCommand" => line("OpenMission", "{}"),
+            "tryScoring" => serde_json::to_string(&Scoring::default()).unwrap(),
+            _ => String::new(),
+        };
         add(&mut seeds, &format!("native-{}", operation.id), &format!("{method} {path}"), "$ADMIN", &[], &body);
     }
     let commands = command_lines();
