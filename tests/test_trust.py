@@ -13,8 +13,8 @@ import httpx
 Unique = Callable[[str], str]
 
 
-def command(admin: httpx.Client, name: str, **params: object) -> dict:
-    answer = admin.post("/v1/commands", json={"command": name, "params": params})
+def command(admin: httpx.Client, command: str, /, **params: object) -> dict:
+    answer = admin.post("/v1/commands", json={"command": command, "params": params})
     assert answer.status_code == 200, answer.text
     return answer.json()["result"]
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 
 from agentidp.contract import assert_error
-from agentidp.idp import Agent, Caller, ok
+from agentidp.idp import Agent, Caller, Idp, agent_body, ok
 
 
 def today() -> date:
@@ -69,6 +69,17 @@ def test_activity(admin: Caller, agent: Agent) -> None:
         assert 0 <= row["dow"] <= 6 and 0 <= row["hour"] <= 23 and row["count"] >= 1
 
 
+def test_analytics_are_the_token_s_organization_s(idp: Idp, admin: Caller) -> None:
+    organization = ok(admin.post("/organizations", {"name": "Counted", "slug": "counted-alone"}), 201)["organizationId"]
+    agent = idp.agent(organization_id=organization)
+    caller = agent.login()
+    agent.login()
+    assert sum(counts(caller, 7).values()) == 2
+    assert ok(caller.get("/analytics/tokens"))["organizationId"] == organization
+    assert [each["agentId"] for each in ok(caller.get("/analytics/agents"))["data"]] == [agent.id]
+    assert {each["agentId"] for each in ok(caller.get("/analytics/agents/activity"))["data"]} == {agent.id}
+
+
 # --- Tiers
 
 
@@ -77,6 +88,23 @@ def test_tier_status(admin: Caller) -> None:
     assert status["tier"] in ("free", "pro", "enterprise")
     assert set(status["limits"]) >= {"maxAgents", "maxCallsPerDay", "maxTokensPerDay"}
     assert set(status["usage"]) >= {"agentCount", "callsToday", "tokensToday"}
+
+
+def test_usage_is_what_was_used(idp: Idp, admin: Caller) -> None:
+    organization = ok(admin.post("/organizations", {"name": "Used", "slug": "used-alone"}), 201)["organizationId"]
+    agent = idp.agent(organization_id=organization)
+    day = today()
+    caller = agent.login()
+    agent.login()
+    usage = ok(caller.get("/tiers/status"))["usage"]
+    assert usage["agentCount"] == 1
+    if today() == day:
+        assert usage["tokensToday"] == 2
+        assert ok(caller.get("/tiers/status"))["usage"]["callsToday"] >= usage["callsToday"] >= 1
+    other = ok(admin.post("/agents", agent_body(organization_id=organization)), 201)
+    assert ok(caller.get("/tiers/status"))["usage"]["agentCount"] == 2
+    ok(admin.patch(f"/agents/{other['agentId']}", {"status": "decommissioned"}))
+    assert ok(caller.get("/tiers/status"))["usage"]["agentCount"] == 1, "a count of those that are"
 
 
 def test_upgrade(admin: Caller) -> None:

@@ -6,6 +6,7 @@ import pytest
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
 from agentidp.idp import Agent, Idp, ok
 from agentidp.keys import AgentWithKey, agent_with_key
@@ -46,6 +47,23 @@ def test_wrong_secrets(metadata: dict, agent: Agent, method: str) -> None:
 @pytest.fixture(scope="module")
 def keyed(idp: Idp) -> AgentWithKey:
     return agent_with_key(idp)
+
+
+def test_private_key_jwt(idp: Idp, metadata: dict, keyed: AgentWithKey) -> None:
+    session = OAuth2Session(
+        keyed.id, keyed.okp(), token_endpoint_auth_method="private_key_jwt", revocation_endpoint_auth_method="private_key_jwt"
+    )
+    session.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], alg="EdDSA"))
+    walk(idp, session, metadata, keyed.id)
+
+
+def test_private_key_jwt_with_another_key(metadata: dict, idp: Idp, keyed: AgentWithKey) -> None:
+    other = agent_with_key(idp)
+    session = OAuth2Session(keyed.id, other.okp(), token_endpoint_auth_method="private_key_jwt")
+    session.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], alg="EdDSA"))
+    with pytest.raises(OAuthError) as refused:
+        session.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")
+    assert refused.value.error == "invalid_client"
 
 
 @pytest.mark.anyio

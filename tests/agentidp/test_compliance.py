@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentidp.contract import parse_time
-from agentidp.idp import Caller, Idp, ok
+from agentidp.idp import Agent, Caller, Idp, gone, ok
 
 CARD_FIELDS = {
     "did", "name", "agentType", "capabilities", "owner", "version", "deploymentEnv", "identityProvider", "issuedAt",
@@ -36,3 +36,18 @@ def test_report(admin: Caller) -> None:
     again = admin.get("/compliance/report")
     assert again.headers["x-cache"] == "HIT"
     assert ok(again) == report
+
+
+def test_agent_cards(idp: Idp, admin: Caller, agent: Agent) -> None:
+    cards = {card["did"]: card for card in admin.get("/compliance/agent-cards").json()}
+    card = cards[agent.registered["did"]]
+    assert set(card) >= CARD_FIELDS
+    assert card["name"] == agent.registered["email"]
+    for name in ("agentType", "capabilities", "owner", "version", "deploymentEnv"):
+        assert card[name] == agent.registered[name]
+    parse_time(card["issuedAt"])
+    ok(admin.patch(f"/agents/{agent.id}", {"status": "suspended"}))
+    ended = idp.agent()
+    gone(admin.delete(f"/agents/{ended.id}"))
+    dids = {card["did"] for card in admin.get("/compliance/agent-cards").json()}
+    assert not dids & {agent.registered["did"], ended.registered["did"]}, "active agents only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from agentidp.contract import assert_error
+from agentidp.contract import NOBODY, assert_error
 from agentidp.idp import Agent, Idp, agent_body, gone, ok
 from agentidp.tenants import Tenant, another
 
@@ -18,6 +18,39 @@ def them(idp: Idp) -> Tenant:
 def bare(reply: httpx.Response, thing: str) -> tuple[int, str]:
     """An answer without the id that was asked for."""
     return reply.status_code, reply.text.replace(thing, "…")
+
+
+def test_ids_of_another_tenant_are_of_nothing(idp: Idp, them: Tenant) -> None:
+    agent = idp.agent()
+    entry = idp.audit(agentId=agent.id)[0]["eventId"]
+    organization = ok(idp.admin.post("/organizations", {"name": "Ours", "slug": "ours-alone"}), 201)["organizationId"]
+    agents = f"/agents/{{}}/credentials/{agent.credential_id}"
+    for method, path, thing, body in (
+        ("GET", "/agents/{}", agent.id, None),
+        ("PATCH", "/agents/{}", agent.id, {"version": "9.9.9"}),
+        ("DELETE", "/agents/{}", agent.id, None),
+        ("GET", "/agents/{}/credentials", agent.id, None),
+        ("POST", "/agents/{}/credentials", agent.id, {}),
+        ("POST", agents + "/rotate", agent.id, {}),
+        ("DELETE", agents, agent.id, None),
+        ("GET", "/audit/{}", entry, None),
+        ("GET", "/organizations/{}", organization, None),
+        ("PATCH", "/organizations/{}", organization, {"name": "Theirs"}),
+        ("DELETE", "/organizations/{}", organization, None),
+        ("POST", "/organizations/{}/members", organization, {"agentId": them.agent, "role": "member"}),
+        ("POST", "/agents", organization, {}),
+    ):
+        answers = []
+        for each in (thing, NOBODY):
+            how: dict = {} if body is None else {"json": body}
+            if path == "/agents":
+                how = {"json": agent_body(organization_id=each)}
+            answers.append(bare(them.caller.ask(method, path.format(each), **how), each))
+        assert answers[0] == answers[1], f"{method} {path}"
+        # Row 1 knows no 404: a field names what is not there.
+        assert answers[0][0] == (400 if path == "/agents" else 404)
+    assert ok(idp.admin.get(f"/agents/{agent.id}")) == agent.registered
+    agent.login()
 
 
 def test_lists_are_each_tenant_s_own(idp: Idp, them: Tenant, agent: Agent) -> None:
@@ -48,6 +81,11 @@ def test_tokens_of_another_tenant(idp: Idp, them: Tenant, agent: Agent) -> None:
     assert ok(idp.admin.form("/token/introspect", token=them.caller.token)) == {"active": False}
     found = {entry["agentId"] for entry in idp.audit(them.caller, action="token.issued")}
     assert agent.id not in found
+
+
+def test_delegation_stays_in_the_tenant(them: Tenant, agent: Agent) -> None:
+    body = {"delegateeAgentId": them.agent, "scopes": ["agents:read"], "ttlSeconds": 600}
+    assert_error(agent.login().post("/oauth2/token/delegate", body), 404, "AGENT_NOT_FOUND")
 
 
 def test_webhooks_and_partners_are_each_tenant_s_own(idp: Idp, them: Tenant) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from agentidp.contract import assert_error, assert_oauth_error
-from agentidp.idp import Agent, Caller, Idp, gone, ok
+from agentidp.idp import Agent, Caller, Idp, fresh, gone, ok
 from native import get, submit
 
 
@@ -36,12 +36,34 @@ def admin_token(agent: Agent) -> httpx.Response:
     return agent.idp.request_token(client_id=agent.id, client_secret=agent.secret)
 
 
+def test_an_agent_registered_natively_is_here(idp: Idp, native: httpx.Client, admin: Caller) -> None:
+    name = fresh("natively-")
+    profile = {"email": f"{name}@outside.example"}
+    agent = submit(native, "RegisterAgent", {"name": name, "profile": profile, "capabilities": ["files:read"]})["result"]["agent"]["id"]
+    found = ok(admin.get(f"/agents/{agent}"))
+    assert found["status"] == "active" and found["agentType"] == "custom" and found["version"] == "1.0.0"
+    credential = ok(admin.post(f"/agents/{agent}/credentials", {}), 201)
+    caller = idp.login(agent, credential["clientSecret"])
+    assert ok(caller.root("GET", "/agent-info"))["agent_id"] == agent
+    gone(admin.delete(f"/agents/{agent}"))
+    assert get(native, f"/v1/identity/agents/{agent}")["status"] == "decommissioned"
+
+
 def test_a_credential_made_natively_opens_this_door(idp: Idp, native: httpx.Client, agent: Agent) -> None:
     made = submit(native, "CreateCredential", {"agent": agent.id})["result"]
     secret = made["shown_once"]["client_secret"]
     idp.login(agent.id, secret)
     submit(native, "RevokeCredential", {"credential": made["credential"]["id"]})
     assert_oauth_error(idp.request_token(client_id=agent.id, client_secret=secret), 401, "invalid_client")
+
+
+def test_a_token_issued_here_is_there_natively(idp: Idp, native: httpx.Client, admin: Caller, agent: Agent) -> None:
+    caller = agent.login("agents:read")
+    [token] = get(native, "/v1/token/tokens", agent=agent.id, profile="access")["items"]
+    assert token["agent"] == agent.id
+    submit(native, "RevokeToken", {"token": token["id"]})
+    assert_error(caller.get("/agents"), 401, "UNAUTHORIZED")
+    assert ok(admin.form("/token/introspect", token=caller.token)) == {"active": False}
 
 
 def test_an_access_token_is_good_natively_only_within_its_scopes(idp: Idp, agent: Agent) -> None:

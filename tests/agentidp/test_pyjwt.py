@@ -27,6 +27,11 @@ def test_tokens_verify_by_the_key_set(idp: Idp, agent: Agent) -> None:
     assert claims["sub"] == agent.id
 
 
+def test_id_tokens_too(idp: Idp, agent: Agent) -> None:
+    issued = ok(idp.request_token(client_id=agent.id, client_secret=agent.secret, scope="openid"))
+    assert check(idp, issued["id_token"], "EdDSA")["sub"] == agent.id
+
+
 def test_what_we_refuse_it_refuses(idp: Idp, agent: Agent) -> None:
     for how, text in forged(agent.login().token).items():
         with pytest.raises(jwt.PyJWTError):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import httpx
 
-from agentidp.idp import Caller, Idp, ok
+from agentidp.contract import assert_error, assert_oauth_error
+from agentidp.idp import Caller, Idp, gone, ok
 from daemon import Daemon
 
 # A restart on another port must not change who issued a token.
@@ -23,6 +24,39 @@ def everything(idp: Idp, admin: Caller, agents: list[str]) -> dict[str, object]:
     for path in ("jwks.json", "openid-configuration", "did.json"):
         read[path] = idp.nobody.root("GET", f"/.well-known/{path}").json()
     return read
+
+
+def test_everything_is_as_it_was(new_daemon: Callable[..., Daemon]) -> None:
+    daemon = new_daemon("--public-url", PUBLIC_URL).start()
+    idp = Idp(daemon)
+    agents = [idp.agent() for _ in range(4)]
+    callers = [agent.login() for agent in agents]
+    ok(idp.admin.patch(f"/agents/{agents[1].id}", {"status": "suspended"}))
+    gone(idp.admin.delete(f"/agents/{agents[2].id}"))
+    rotated = ok(idp.admin.post(f"/agents/{agents[3].id}/credentials/{agents[3].credential_id}/rotate", {}))["clientSecret"]
+    revoked = agents[0].login()
+    ok(idp.admin.form("/token/revoke", token=revoked.token))
+    before = everything(idp, idp.admin, [agent.id for agent in agents])
+    tokens = [caller.token for caller in (*callers, revoked, idp.admin)]
+    idp.close()
+    daemon.stop()
+    daemon.start()
+
+    idp = Idp(daemon, tokens[-1])
+    admin = idp.admin
+    assert everything(idp, admin, [agent.id for agent in agents]) == before
+    active = [ok(admin.form("/token/introspect", token=token))["active"] for token in tokens]
+    assert active == [True, False, False, True, False, True]
+    ok(Caller(idp.http, tokens[0]).get("/agents", limit=1))
+    assert_error(Caller(idp.http, tokens[4]).get("/agents"), 401, "UNAUTHORIZED")
+    idp.login(agents[0].id, agents[0].secret)
+    idp.login(agents[3].id, rotated)
+    assert_oauth_error(idp.request_token(client_id=agents[3].id, client_secret=agents[3].secret), 401, "invalid_client")
+    for agent in agents[1:3]:
+        assert_oauth_error(idp.request_token(client_id=agent.id, client_secret=agent.secret), 403, "unauthorized_client")
+    assert ok(admin.get("/audit/verify"))["verified"] is True
+    idp.close()
+    daemon.stop()
 
 
 def test_a_killed_daemon_forgets_no_revocation(new_daemon: Callable[..., Daemon]) -> None:

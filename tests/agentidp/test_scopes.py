@@ -25,6 +25,12 @@ SCOPED = [
     ("GET", "/audit", ["audit:read"]),
     ("GET", f"/audit/{NOBODY}", ["audit:read"]),
     ("GET", "/audit/verify", ["audit:read"]),
+    ("POST", "/organizations", ["admin:orgs"]),
+    ("GET", "/organizations", ["admin:orgs"]),
+    ("GET", f"/organizations/{NOBODY}", ["admin:orgs"]),
+    ("PATCH", f"/organizations/{NOBODY}", ["admin:orgs"]),
+    ("DELETE", f"/organizations/{NOBODY}", ["admin:orgs"]),
+    ("POST", f"/organizations/{NOBODY}/members", ["admin:orgs"]),
     ("POST", "/webhooks", ["webhooks:write", "agents:write"]),
     ("GET", "/webhooks", ["webhooks:read", "agents:read"]),
     ("GET", f"/webhooks/{NOBODY}", ["webhooks:read", "agents:read"]),
@@ -36,6 +42,7 @@ SCOPED = [
     ("GET", f"/federation/partners/{NOBODY}", ["admin:orgs"]),
     ("PATCH", f"/federation/partners/{NOBODY}", ["admin:orgs"]),
     ("DELETE", f"/federation/partners/{NOBODY}", ["admin:orgs"]),
+    ("GET", f"/agents/{NOBODY}/did/resolve", ["agents:read"]),
     ("POST", "/oidc/trust-policies", ["agents:write"]),
 ]
 BEARER = [
@@ -45,12 +52,17 @@ BEARER = [
     ("GET", "/tiers/status"),
     ("POST", "/tiers/upgrade"),
     ("GET", "/compliance/report"),
+    ("GET", "/compliance/agent-cards"),
     ("POST", "/federation/verify"),
     ("GET", "/oidc/trust-policies"),
     ("DELETE", f"/oidc/trust-policies/{NOBODY}"),
+    ("POST", "/oauth2/token/delegate"),
+    ("POST", "/oauth2/token/verify-delegation"),
+    ("DELETE", f"/oauth2/token/delegate/{NOBODY}"),
 ]
 PUBLIC = [
     ("GET", "/compliance/controls"),
+    ("GET", "/marketplace/agents"),
 ]
 NO_JSON: dict = {"content": b"{", "headers": {"Content-Type": "application/json"}}
 

@@ -101,6 +101,17 @@ def test_scopes(idp: Idp, agent: Agent, asked: str | None, granted: str) -> None
     assert claims_of(issued["access_token"])["scope"] == issued["scope"]
 
 
+def test_an_id_token_with_openid(idp: Idp, agent: Agent) -> None:
+    issued = ok(idp.request_token(client_id=agent.id, client_secret=agent.secret, scope="openid agents:read"))
+    claims = claims_of(issued["id_token"])
+    assert claims["sub"] == agent.id and claims["aud"] in (agent.id, [agent.id])
+    assert claims["iss"] == claims_of(issued["access_token"])["iss"]
+    assert claims["exp"] > claims["iat"]
+    # It is no access token.
+    assert_error(Caller(idp.http, issued["id_token"]).get("/agents"), 401, "UNAUTHORIZED")
+    assert introspect(idp.admin, issued["id_token"]) == {"active": False}
+
+
 # --- Row 10: what is refused
 
 
@@ -164,6 +175,20 @@ def test_what_a_refusal_leaves(idp: Idp) -> None:
     assert entry["action"] == "auth.failed", "under the id that was claimed"
 
 
+@pytest.mark.parametrize("status", ["suspended", "decommissioned"])
+def test_agents_that_are_not_active(idp: Idp, admin: Caller, agent: Agent, status: str) -> None:
+    caller = agent.login()
+    ok(admin.patch(f"/agents/{agent.id}", {"status": status}))
+    assert_oauth_error(idp.request_token(client_id=agent.id, client_secret=agent.secret), 403, "unauthorized_client")
+    assert_oauth_error(idp.request_token(client_id=agent.id, client_secret="wrong"), 401, "invalid_client")
+    assert_error(caller.get("/agents"), 401, "UNAUTHORIZED")
+    assert introspect(admin, caller.token) == {"active": False}
+    if status == "suspended":
+        ok(admin.patch(f"/agents/{agent.id}", {"status": "active"}))
+        agent.login()
+        assert introspect(admin, caller.token)["active"] is True, "it was only paused"
+
+
 def test_an_expired_credential_is_a_wrong_secret(idp: Idp, admin: Caller, agent: Agent) -> None:
     soon = ok(admin.post(f"/agents/{agent.id}/credentials", {"expiresAt": later(0.8)}), 201)
     caller = idp.login(agent.id, soon["clientSecret"])
@@ -217,6 +242,23 @@ def test_what_is_no_live_token(idp: Idp, admin: Caller, agent: Agent) -> None:
         assert introspect(admin, text) == {"active": False}, how
     assert introspect(admin, agent.secret) == {"active": False}
     assert introspect(admin, idp.daemon.credentials["admin_key"]) == {"active": False}
+    assert introspect(admin, token)["active"] is True
+
+
+@pytest.mark.parametrize("path", ["/token/introspect", "/token/revoke"])
+def test_requests_about_tokens_that_are_refused(idp: Idp, admin: Caller, agent: Agent, path: str) -> None:
+    assert_error(admin.form(path, token_type_hint="access_token"), 400, "VALIDATION_ERROR", field="token")
+    assert_error(admin.form(path, token=""), 400, "VALIDATION_ERROR", field="token")
+    token = agent.login("agents:read agents:write audit:read").token
+    assert_error(Caller(idp.http, token).form(path, token=token), 403, "FORBIDDEN", "INSUFFICIENT_SCOPE")
+    assert_error(Caller(idp.http, "x").form(path, token=token), 401, "UNAUTHORIZED")
+    reply = idp.nobody.form(path, token=token)
+    assert reply.status_code == 401 and reply.json().get("code", reply.json().get("error")) in ("UNAUTHORIZED", "invalid_client")
+    reply = idp.nobody.form(path, token=token, client_id=agent.id, client_secret="wrong")
+    assert_oauth_error(reply, 401, "invalid_client")
+    reply = idp.nobody.ask("POST", path, data={"token": token}, headers=basic(agent.id, "wrong"))
+    assert_oauth_error(reply, 401, "invalid_client")
+    assert reply.headers["www-authenticate"].lower().startswith("basic")
     assert introspect(admin, token)["active"] is True
 
 
