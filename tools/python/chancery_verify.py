@@ -360,6 +360,9 @@ def verify_proof(proof: str, header: bytes, public: bytes) -> int:
     lines = text.split("\n")
     if not blank or lines[0] != "c2sp.org/tlog-proof@v1" or len(lines) < 2:
         raise Malformed("it is no tlog-proof of version 1")
+    if len(lines) > 2 and lines[1].startswith("extra "):
+        if from_base64(lines.pop(1).removeprefix("extra ")) != header:
+            raise Malformed("its extra data is not the event's header")
     index = re.fullmatch("index (0|[1-9][0-9]{0,19})", lines[1], re.ASCII)
     if not index:
         raise Malformed("the proof names no index")

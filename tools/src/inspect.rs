@@ -202,7 +202,7 @@ fn tlog_proof(opened: &Opened, seq: Seq) -> anyhow::Result<TlogProof> {
 }
 
 /// The tree's nodes, made anew from the events below each.
-struct Recomputed<'a>(&'a dyn LogStore);
+pub struct Recomputed<'a>(pub &'a dyn LogStore);
 
 impl Nodes for Recomputed<'_> {
     type Error = StoreError;

@@ -1,6 +1,6 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
-//! `verify`, `replay`, `inspect`, `export`, `restore` and `import` work offline, on a data directory or a copy of its log;
+//! `verify`, `replay`, `inspect`, `export`, `restore`, `prove` and `import` work offline, on a data directory or a copy of its log;
 //! `submit`, `health`, `keys` and `backup` talk to a running daemon; `bench` measures one; `sim` simulates one.
 
 mod backup;
@@ -14,6 +14,7 @@ mod keys;
 mod moment;
 mod output;
 mod progress;
+mod prove;
 mod replay;
 mod restore;
 mod sim;
@@ -57,6 +58,9 @@ enum Command {
     Import(restore::ImportArguments),
     /// Show events, seals and proofs as they are.
     Inspect(inspect::Arguments),
+    /// Prove that an event is in the log, or that a checkpoint is the beginning of a newer one; `verify --proof` checks it
+    /// without the log.
+    Prove(prove::Arguments),
     /// Send one command, or many as NDJSON, to a daemon.
     Submit(submit::Arguments),
     /// Ask a running daemon whether it is ready; exit code 0 only if it is.
@@ -112,6 +116,7 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Restore(arguments) => restore::run(arguments),
         Command::Import(arguments) => restore::import(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Prove(arguments) => prove::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),

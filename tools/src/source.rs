@@ -85,6 +85,11 @@ struct Held {
 }
 
 impl Log {
+    /// Whether an option names one.
+    pub const fn is_named(&self) -> bool {
+        self.data_dir.is_some() || self.export.is_some() || self.archive.is_some()
+    }
+
     fn place(&self) -> anyhow::Result<Place<'_>> {
         match (&self.data_dir, &self.export, &self.archive) {
             (Some(dir), ..) => Ok(Place::DataDir(dir.clone())),

@@ -11,7 +11,7 @@ use chancery_ledger::verify::{self, Known, Report, Trust};
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use crate::{output, progress, source};
+use crate::{output, progress, prove, source};
 
 /// Arguments of `chancery verify`.
 #[derive(Debug, Args)]
@@ -20,6 +20,10 @@ pub struct Arguments {
     log: source::Log,
     #[command(flatten)]
     trusted: Trusted,
+    /// A file that `chancery prove` wrote: check that instead of a log, by --key, and by the --head that a consistency
+    /// proof begins with. Can be given again.
+    #[arg(long, conflicts_with_all = ["data_dir", "export", "archive", "copy", "json", "pin"])]
+    proof: Vec<PathBuf>,
     /// Print the verdict as JSON (docs/format.md, section 13).
     #[arg(long)]
     json: bool,
@@ -46,6 +50,9 @@ pub struct Trusted {
 /// When the log, a key or a head cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let (mut known, was_pinned) = arguments.trusted.known()?;
+    if !arguments.proof.is_empty() {
+        return prove::verify(&arguments.proof, known.key.as_ref().map(|(key, _)| key), &known.heads);
+    }
     let report = arguments.log.with_items(|items, total, last_checkpoint| {
         let kept = known.heads.iter().map(|head| head.checkpoint().size.0).max();
         // It finds a log that lost its end by accident. Whoever can cut the log can cut this, so it excludes nothing.

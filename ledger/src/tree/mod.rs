@@ -5,6 +5,7 @@
 //! checkpoint that ends each commit ([`seal`]), the proof of one event ([`tlog_proof`]) and the key to check both by
 //! ([`verifier_key`]); and the tree itself in pieces ([`tiles`]).
 
+pub mod consistency_proof;
 mod frontier;
 pub mod origin;
 pub mod proof;
@@ -41,7 +42,8 @@ impl NodeHash {
     }
 
     /// Reads 44 characters of base64, the one spelling of a hash.
-    fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         BASE64_STANDARD.decode(text).ok()?.try_into().ok().map(Self)
     }
 }
