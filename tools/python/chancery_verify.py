@@ -397,6 +397,9 @@ KINDS = """
 103 | TenantResumed | tenant id
 104 | TenantDeleted | tenant id, reason str?
 110 | OrganisationCreated | organisation id, slug str, name str, tier str?, limits {str: u64}, default bool
+111 | OrganisationUpdated | organisation id, changes {str: json}
+112 | OrganisationDeleted | organisation id
+113 | OrganisationMemberAdded | membership id, organisation id, agent id, role enum(member, admin)
 114 | OrganisationVerified | organisation id, verified bool
 120 | MemberInvited | member id, email_hash h32, personal enc, role enum(owner, admin, standard, readonly), expires t?
 121 | MemberJoined | member id
@@ -404,12 +407,16 @@ KINDS = """
 131 | AgentUpdated | agent id, changes {str: json}, personal enc?
 132, 133 | AgentSuspended, AgentResumed | agent id, cause id?, reason enc?
 134 | AgentDecommissioned | agent id, cause enum(revoked, decommissioned, deleted), personal enc
+135 | AgentReachChanged | agent id, visibility enum(owner, tenant, everyone)?, disclosure enum(none, verifiable, listed)?
+136, 137 | HandleClaimed, HandleReleased | agent id, namespace str, value str
 140, 141 | AgentKeyAdded, AgentKeyRevoked | agent id, key id, purpose enum(identity, enrolled, did), algorithm enum(ed25519, rsa, p256), public bytes
 142 | CertificateIssued | agent id, key id, ca_key id, agent_name str, organisation_slug str, issued_by enc, issued t, valid_until t?, signature sig
 150 | CredentialCreated | credential id, principal, kind enum(api_key, client_secret), name str?, hash h32, scopes [str], audience [str], expires t?
 151 | CredentialRevoked | credential id, principal, cause str
 152 | CredentialsUsed | items [credential id, count u32, last t]
 153 | AuthenticationFailed | mount str, claimed str?, principal?, why str, count u32
+154 | CredentialRotated | credential id, principal, hash h32, expires t?
+155 | ScopesGranted | principal, scopes [str], administrator bool
 160 | ChallengeIssued | challenge id, purpose enum(prove, enrol), about id, nonce str, issued_by str, expires t, tries u8
 161 | ChallengeAnswered | challenge id, about id, passed bool, why str?, evidence bytes?
 170 | IssuerTrusted | issuer id, name str, iss str, jwks_uri str, organisations [str], expires t?
