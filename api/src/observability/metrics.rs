@@ -69,6 +69,9 @@ struct CommandLabels {
     command: &'static str,
 }
 
+/// What becomes of an event that was posted to a destination.
+const OUTCOMES: [&str; 2] = ["delivered", "failed"];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeliveryLabels {
     outcome: &'static str,
@@ -143,6 +146,10 @@ impl Metrics {
             metrics.connections_refused.clone(),
         );
         registry.register("event_streams", "Live event streams open", metrics.streams.clone());
+        for outcome in OUTCOMES {
+            // Told from the start on, so that an alarm can tell none from nobody who counts.
+            drop(metrics.deliveries.get_or_create(&DeliveryLabels { outcome }));
+        }
         registry.register("deliveries", "Events posted to destinations, by outcome", metrics.deliveries.clone());
         let gauges = &metrics.gauges;
         let sequencer = [
@@ -174,7 +181,8 @@ impl Metrics {
 
     /// Counts a post to a subscription's destinations.
     pub fn count_delivery(&self, delivered: bool) {
-        let outcome = if delivered { "delivered" } else { "failed" };
+        let [done, failed] = OUTCOMES;
+        let outcome = if delivered { done } else { failed };
         self.deliveries.get_or_create(&DeliveryLabels { outcome }).inc();
     }
 
