@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 pub const AGENTS: &str = "agents";
 /// The quota on tokens that one client is issued in a calendar month (UTC).
 pub const TOKENS_PER_MONTH: &str = "tokens_per_month";
+/// The quota on tokens that the agents of one organisation are issued on one day (UTC).
+pub const TOKENS_PER_DAY: &str = "tokens_per_day";
 /// How many days back an audit log is shown.
 pub const AUDIT_DAYS: &str = "audit_days";
 /// The quota on calls of a tenant at the AgentIdP mount on one day (UTC).
 pub const CALLS_PER_DAY: &str = "calls_per_day";
 /// Every quota that tiers know.
-pub const QUOTAS: &[&str] = &[AGENTS, TOKENS_PER_MONTH, AUDIT_DAYS, CALLS_PER_DAY];
+pub const QUOTAS: &[&str] = &[AGENTS, TOKENS_PER_MONTH, TOKENS_PER_DAY, AUDIT_DAYS, CALLS_PER_DAY];
 
 /// A tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! How many access tokens were issued: by organisation and day, by agent and month, by agent, weekday and hour. All in UTC.
 //!
-//! Deciders read the months, for quotas; the rest is for readers. Only the newest count is kept.
+//! Deciders read months and days, for quotas; the rest is for readers. Only the newest count is kept.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::rows::table::Table;
 use crate::rows::{Order, Rows, RowsError, RowsMut, Scan};
 
 /// The organisation of each agent.
-const ORGANISATIONS: Table<OrganisationId> = Table::new(94).for_readers();
+const ORGANISATIONS: Table<OrganisationId> = Table::new(94);
 /// Counts by organisation and day.
-const DAYS: Table<u64> = Table::new(158).for_readers();
+const DAYS: Table<u64> = Table::new(158);
 /// Counts by agent and month.
 const MONTHS: Table<u64> = Table::new(159);
 /// Counts by organisation, month and agent.
@@ -111,13 +111,13 @@ pub fn token_issued(rows: &mut dyn RowsMut, event: &Event, it: &TokenIssued) -> 
     let (day, month) = (Day::of(event.time), Month::of(event.time));
     let issued = MONTHS.get(&*rows, (agent, month.0))?.unwrap_or(0) + 1;
     MONTHS.put(rows, (agent, month.0), &issued)?;
+    let Some(organisation) = ORGANISATIONS.get(&*rows, agent)? else { return Ok(()) };
+    let of_day = DAYS.get(&*rows, (organisation, day.0))?.unwrap_or(0) + 1;
+    DAYS.put(rows, (organisation, day.0), &of_day)?;
     if rows.is_for_deciders() {
         return Ok(());
     }
-    let Some(organisation) = ORGANISATIONS.get(&*rows, agent)? else { return Ok(()) };
     MONTHS_BY_ORGANISATION.put(rows, (organisation, month.0, agent), &issued)?;
-    let of_day = DAYS.get(&*rows, (organisation, day.0))?.unwrap_or(0) + 1;
-    DAYS.put(rows, (organisation, day.0), &of_day)?;
     let hour = (event.time.millis() / 3_600_000 % 24) as u8;
     let key = ((organisation, agent), day.weekday(), hour);
     let of_hour = HOURS.get(&*rows, key)?.unwrap_or(0) + 1;

@@ -195,6 +195,22 @@ fn a_month_has_so_many_tokens_where_the_tenant_says_so() {
 }
 
 #[test]
+fn a_day_has_so_many_tokens_of_an_organisation() {
+    let (mut w, ada, secret) = client();
+    let (tenant, limits) = (w.root, Some([("tokens_per_day".to_owned(), 2)].into()));
+    w.when(UpdateTenant { tenant, name: None, tier: None, limits }).then_decided();
+    let bob = w.agent("bob");
+    let bobs = w.client_secret(bob);
+    w.when(exchange(&ada.to_string(), &secret, &["agents:read"])).then(&[Kind::TokenIssued]);
+    let ask = || exchange(&bob.to_string(), &bobs, &["agents:read"]);
+    w.when(ask()).then(&[Kind::TokenIssued]);
+    let used_up = Rejection::QuotaExhausted { quota: "tokens a day", max: 2 };
+    w.when(ask()).then_refused(used_up, &[Kind::TokenRefused]);
+    w.advance_secs(86_400);
+    w.when(ask()).then(&[Kind::TokenIssued]);
+}
+
+#[test]
 fn an_agent_ends_its_own_tokens_and_an_administrator_all() {
     let (mut w, ada, secret) = client();
     let bob = w.agent("bob");

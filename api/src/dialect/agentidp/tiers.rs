@@ -2,7 +2,7 @@
 
 use chancery_projections::identity::state::{AGENTS_BY_ORGANISATION, IDLE_IN_ORGANISATION, ORGANISATIONS, TENANTS};
 use chancery_projections::rows::RowsError;
-use chancery_projections::tier::{AGENTS, CALLS_PER_DAY, TOKENS_PER_MONTH, Tier, quota};
+use chancery_projections::tier::{AGENTS, CALLS_PER_DAY, TOKENS_PER_DAY, TOKENS_PER_MONTH, Tier, quota};
 use chancery_projections::token::usage::{Day, issued_on};
 use hyper::StatusCode;
 
@@ -32,7 +32,7 @@ pub(super) async fn status(call: Call) -> Result<Response, Failure> {
         limits: Limits {
             max_agents: limit(AGENTS),
             max_calls_per_day: limit(CALLS_PER_DAY),
-            max_tokens_per_day: None,
+            max_tokens_per_day: limit(TOKENS_PER_DAY),
             max_tokens_per_month: limit(TOKENS_PER_MONTH),
         },
         usage: Usage {

@@ -25,8 +25,8 @@ use crate::identity::state::{
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
 use crate::scope::AgentIdpScope;
-use crate::tier::{self, TOKENS_PER_MONTH};
-use crate::token::usage;
+use crate::tier::{self, TOKENS_PER_DAY, TOKENS_PER_MONTH};
+use crate::token::usage::{self, Day};
 
 /// How long an access token lives, in seconds (DOMAIN section 3.2).
 pub const LIFE_SECS: i64 = 3600;
@@ -150,15 +150,25 @@ pub(super) fn scopes_refused(
     Ok(missing.map(|text| Rejection::ScopeNotHeld { scope: text.clone() }))
 }
 
-/// Why an agent is given no more tokens this month: its tenant or its organisation has a quota, and it is used up.
+/// Why an agent is given no more tokens now: its tenant or its organisation has a quota, and it is used up.
 fn quota_refused(state: &State<'_>, agent: &Agent, now: Micros) -> Result<Option<Rejection>, Stop> {
     let home = tenant::find(state, agent.tenant)?;
     let organisation = tenant::find_organisation(state, agent.tenant, agent.organisation)?;
-    let own = tier::quota(organisation.tier.as_deref().unwrap_or_default(), &organisation.limits, TOKENS_PER_MONTH);
-    let quotas = [tier::quota(&home.tier, &home.limits, TOKENS_PER_MONTH), own];
-    let Some(max) = quotas.into_iter().flatten().min() else { return Ok(None) };
-    let issued = usage::issued_in_month(state.token, agent.agent, now)?;
-    Ok((issued >= max).then_some(Rejection::QuotaExhausted { quota: "tokens a month", max }))
+    let quota = |of: &str| {
+        let own = tier::quota(organisation.tier.as_deref().unwrap_or_default(), &organisation.limits, of);
+        [tier::quota(&home.tier, &home.limits, of), own].into_iter().flatten().min()
+    };
+    if let Some(max) = quota(TOKENS_PER_MONTH)
+        && usage::issued_in_month(state.token, agent.agent, now)? >= max
+    {
+        return Ok(Some(Rejection::QuotaExhausted { quota: "tokens a month", max }));
+    }
+    if let Some(max) = quota(TOKENS_PER_DAY)
+        && usage::issued_on(state.token, agent.organisation, Day::of(now))? >= max
+    {
+        return Ok(Some(Rejection::QuotaExhausted { quota: "tokens a day", max }));
+    }
+    Ok(None)
 }
 
 fn issued(state: &State<'_>, command: &ExchangeToken, agent: AgentId, ctx: &mut Context<'_>) -> Result<Body, Stop> {
