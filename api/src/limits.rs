@@ -120,3 +120,9 @@ pub const DELIVERY_SECS: u64 = 10;
 pub const DELIVERY_ANSWER_BYTES: usize = 1024;
 /// How long after the first attempt a post is tried again, in seconds; an option. Each later attempt waits twice as long.
 pub const WEBHOOK_RETRY_SECS: u64 = 5;
+/// How long what was found of the compliance controls is told, in seconds.
+pub const CONTROLS_KEPT_SECS: u64 = 60;
+/// How long an organisation's compliance report is told, in seconds.
+pub const REPORTS_KEPT_SECS: u64 = 300;
+/// Compliance reports kept; of more organisations than this asking in turn, some are answered anew.
+pub const REPORTS_MAX: usize = 1_024;

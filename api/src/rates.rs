@@ -17,6 +17,8 @@ use crate::auth::Principal;
 use crate::config::Config;
 use crate::limits::RATED_CLIENTS_MAX;
 
+pub mod by_key;
+
 /// What is counted apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sort {

@@ -11,6 +11,7 @@ use crate::dialect::{agentidp, alsorn, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
 use crate::native::{admin, backup, commands, events, export, openapi, proofs, stream, views};
+use crate::path_table::PathTable;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{Response, ResponseBody};
@@ -91,23 +92,8 @@ pub const ROUTES: &[Route] = &[
     Route(POST, "/v1/views/{view}/rebuild", &admin::REBUILD),
 ];
 
-/// Which routes answer at a path: their places in [`ROUTES`].
-static ROUTER: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(|| {
-    let mut paths: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (index, Route(_, path, _)) in ROUTES.iter().enumerate() {
-        match paths.iter_mut().find(|(known, _)| known == path) {
-            Some((_, indexes)) => indexes.push(index),
-            None => paths.push((path, vec![index])),
-        }
-    }
-    let mut router = matchit::Router::new();
-    for (path, indexes) in paths {
-        if let Err(error) = router.insert(path, indexes) {
-            panic!("ROUTES contradicts itself at {path}: {error}");
-        }
-    }
-    router
-});
+/// Where a path leads among [`ROUTES`].
+static PATHS: LazyLock<PathTable> = LazyLock::new(|| PathTable::of(ROUTES.iter().map(|route| route.1)));
 
 /// A method's name, from a fixed list, so that callers cannot fill the metrics with inventions.
 #[must_use]
@@ -165,7 +151,7 @@ struct Found {
 
 /// Finds the operation; else the name of the route, for the metrics, and what to answer.
 fn find(request: &Request) -> Result<Found, (&'static str, Problem)> {
-    let matched = ROUTER.at(request.path()).map_err(|_| ("none", Problem::NoRoute))?;
+    let matched = PATHS.at(request.path()).map_err(|problem| ("none", problem))?;
     // HEAD is GET whose body is not sent (RFC 9110 §9.3.2).
     let is_head = request.method() == Method::HEAD;
     let wanted = if is_head { &GET } else { request.method() };
@@ -217,7 +203,7 @@ mod tests {
         use crate::native::operation::Place;
 
         for Route(method, path, operation) in ROUTES {
-            let matched = ROUTER.at(path).unwrap();
+            let matched = PATHS.at(path).unwrap();
             assert!(matched.value.iter().any(|index| ROUTES[*index].2.id == operation.id), "{method} {path}");
             let mut in_path: Vec<_> = matched.params.iter().map(|(name, _)| name.to_owned()).collect();
             let declared = operation.parameters.iter().filter(|parameter| parameter.place == Place::Path);

@@ -23,8 +23,9 @@ use crate::agent_key;
 use crate::command::{HandleClaim, Via};
 use crate::context::{Caller, Context, ContextError, Random};
 use crate::decision::Stop;
-use crate::identity::decide::agent::{EMAIL_HANDLES, handle, owner_hash};
+use crate::identity::decide::agent::owner_hash;
 use crate::identity::decide::credential::{MOUNTS, client_secret};
+use crate::identity::decide::handle::{self, EMAIL_HANDLES};
 use crate::identity::decide::tenant;
 use crate::scope::{AGENTIDP, Scope};
 use crate::tier::Tier;
@@ -208,7 +209,7 @@ fn administrator(
         owner,
         via: Via::AgentIdp.name().to_owned(),
         name: "administrator".to_owned(),
-        handles: vec![handle(&email, ctx)?],
+        handles: vec![handle::kept(&email, ctx)?],
         kind: Some("custom".to_owned()),
         semver: Some("1.0.0".to_owned()),
         capabilities: vec!["agents:manage".to_owned()],

@@ -4,7 +4,7 @@
 //! their keys without telling. How often that happens is bounded for each issuer, so that tokens with invented key names
 //! cannot make the daemon knock there all day. While an issuer does not answer, the keys it had go on for a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +30,11 @@ impl Default for KeySets {
     }
 }
 
-/// One key set. Whoever fetches holds it, so that all who wait get what the first one got.
+/// One key set.
 struct Place {
-    kept: Mutex<Option<(Instant, Arc<KeySet>)>>,
+    kept: RwLock<Option<(Instant, Arc<KeySet>)>>,
+    /// Whoever fetches has it, so that all who wait get what the first one got. Who needs no fetch does not wait.
+    fetching: Mutex<()>,
     fetches: DefaultDirectRateLimiter,
 }
 
@@ -68,19 +70,19 @@ impl KeySets {
     ) -> Result<Arc<KeySet>, FetchError> {
         let made = || Ok::<_, std::convert::Infallible>(Arc::new(Place::new()));
         let Ok(place) = self.0.get_or_insert_with(uri, made);
-        let mut kept = place.kept.lock().await;
-        let known = kept.as_ref().map(|(at, keys)| (at.elapsed(), keys.clone()));
-        if let Some((age, keys)) = &known
-            && age.as_secs() < KEY_SET_FRESH_SECS
-            && suffice(keys)
-        {
-            return Ok(keys.clone());
+        if let Some(keys) = place.fresh(&suffice) {
+            return Ok(keys);
         }
+        let _fetching = place.fetching.lock().await;
+        if let Some(keys) = place.fresh(&suffice) {
+            return Ok(keys);
+        }
+        let known = place.known();
         let fetched = if place.fetches.check().is_ok() { fetch(egress, uri).await } else { Err(FetchError::TooOften) };
         match (fetched, known) {
             (Ok(keys), _) => {
                 let keys = Arc::new(keys);
-                *kept = Some((Instant::now(), keys.clone()));
+                *place.kept.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), keys.clone()));
                 Ok(keys)
             }
             (Err(error), Some((age, keys))) if age.as_secs() < KEY_SET_STALE_SECS => {
@@ -94,7 +96,20 @@ impl KeySets {
 
 impl Place {
     fn new() -> Self {
-        Self { kept: Mutex::default(), fetches: RateLimiter::direct(Quota::per_minute(KEY_SET_FETCHES)) }
+        let fetches = RateLimiter::direct(Quota::per_minute(KEY_SET_FETCHES));
+        Self { kept: RwLock::default(), fetching: Mutex::default(), fetches }
+    }
+
+    /// The keys as they were fetched last, and how long ago.
+    fn known(&self) -> Option<(Duration, Arc<KeySet>)> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().map(|(at, keys)| (at.elapsed(), keys.clone()))
+    }
+
+    /// Those, if they are fresh and suffice.
+    fn fresh(&self, suffice: impl Fn(&KeySet) -> bool) -> Option<Arc<KeySet>> {
+        let (age, keys) = self.known()?;
+        (age.as_secs() < KEY_SET_FRESH_SECS && suffice(&keys)).then_some(keys)
     }
 }
 

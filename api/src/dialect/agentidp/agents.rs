@@ -7,7 +7,7 @@ use chancery_ledger::ids::{AgentId, OrganisationId};
 use chancery_projections::command::{
     AgentProfile, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent, UpdateAgent, Via,
 };
-use chancery_projections::identity::decide::agent::EMAIL_HANDLES;
+use chancery_projections::identity::decide::handle::EMAIL_HANDLES;
 use chancery_projections::identity::view::{self, AgentSearch, AgentView, KindSearch};
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;

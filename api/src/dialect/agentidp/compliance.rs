@@ -1,13 +1,10 @@
 //! Compliance: whether controls hold, for everybody; and a report for the caller's organisation.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
-use chancery_ledger::ids::{OrganisationId, TenantId};
+use chancery_ledger::ids::TenantId;
+use chancery_projections::view::Held;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
-use tokio::sync::Mutex;
 
 use super::account::Account;
 use super::call::Call;
@@ -16,32 +13,19 @@ use super::wire::compliance::{Control, Controls, Report, Section};
 use crate::compliance as checks;
 use crate::response::{self, Response};
 
-/// How long what was found of the controls is told.
-const CONTROLS_KEPT: Duration = Duration::from_secs(60);
-/// How long a report is.
-const REPORT_KEPT: Duration = Duration::from_secs(300);
-/// Reports kept; more organisations than this asking at once are each answered anew.
-const REPORTS_MAX: usize = 1_024;
-
-/// What was found lately, so that asking again costs nothing. Who asks while it is being found out waits for that.
-#[derive(Debug, Default)]
-pub struct Kept {
-    controls: Mutex<Option<(Instant, Bytes)>>,
-    reports: Mutex<HashMap<(TenantId, OrganisationId), (Instant, Bytes)>>,
-}
-
 /// `GET /compliance/controls`.
 pub(super) async fn controls(call: Call) -> Result<Response, Failure> {
-    let mut kept = call.app.compliance().controls.lock().await;
-    if let Some((_, body)) = kept.as_ref().filter(|(since, _)| since.elapsed() < CONTROLS_KEPT) {
-        return Ok(public(body.clone()));
-    }
+    let (body, _) = call.app.controls().get(&(), found(&call)).await?;
+    Ok(public(body))
+}
+
+async fn found(call: &Call) -> Result<Bytes, Failure> {
     let held = call.hold().await?;
-    let controls = tokio::task::block_in_place(|| -> Result<_, Failure> {
+    tokio::task::block_in_place(|| {
         let (app, reading) = (&*call.app, call.reading(&held));
         let now = reading.now;
         let control = |id, name, finding| Control::of(id, name, finding, now);
-        Ok(Controls {
+        Ok(rendered(&Controls {
             controls: [
                 control("CC6.1", "Encryption at rest", checks::encryption(app)),
                 control("CC6.7", "TLS", checks::transport(app)),
@@ -50,11 +34,8 @@ pub(super) async fn controls(call: Call) -> Result<Response, Failure> {
                 control("CC7.1", "Webhook dead letters", checks::deliveries(&reading, None)?),
             ]
             .into(),
-        })
-    })?;
-    let body = rendered(&controls);
-    *kept = Some((Instant::now(), body.clone()));
-    Ok(public(body))
+        }))
+    })
 }
 
 fn public(body: Bytes) -> Response {
@@ -65,17 +46,17 @@ fn public(body: Bytes) -> Response {
 
 /// `GET /compliance/report`.
 pub(super) async fn report(call: Call) -> Result<Response, Failure> {
-    let mut kept = call.app.compliance().reports.lock().await;
     let (held, tenant) = (call.hold().await?, call.tenant()?);
-    let reading = call.reading(&held);
-    let account = Account::of(&call, &reading)?;
+    let account = Account::of(&call, &call.reading(&held))?;
     let key = (tenant, account.organisation);
-    kept.retain(|_, (since, _)| since.elapsed() < REPORT_KEPT);
-    if let Some((_, body)) = kept.get(&key) {
-        return Ok(cached(body.clone(), "HIT"));
-    }
-    let report = tokio::task::block_in_place(|| -> Result<_, Failure> {
-        let app = &*call.app;
+    let made = async { reported(&call, &held, tenant, &account) };
+    let (body, is_kept) = call.app.reports().get(&key, made).await?;
+    Ok(cached(body, if is_kept { "HIT" } else { "MISS" }))
+}
+
+fn reported(call: &Call, held: &Held, tenant: TenantId, account: &Account) -> Result<Bytes, Failure> {
+    tokio::task::block_in_place(|| {
+        let (app, reading) = (&*call.app, call.reading(held));
         let sections = [
             ("agent-identity", checks::agents(&reading, tenant, account.organisation)?),
             ("credential-rotation", checks::secrets(app, &reading, tenant)?),
@@ -84,13 +65,9 @@ pub(super) async fn report(call: Call) -> Result<Response, Failure> {
             ("transport-security", checks::transport(app)),
             ("webhook-delivery", checks::deliveries(&reading, Some(tenant))?),
         ];
-        Ok(Report::of(account.text(), reading.now, sections.map(|(name, finding)| Section::of(name, finding)).into()))
-    })?;
-    let body = rendered(&report);
-    if kept.len() < REPORTS_MAX {
-        kept.insert(key, (Instant::now(), body.clone()));
-    }
-    Ok(cached(body, "MISS"))
+        let sections = sections.map(|(name, finding)| Section::of(name, finding));
+        Ok(rendered(&Report::of(account.text(), reading.now, sections.into())))
+    })
 }
 
 fn cached(body: Bytes, what: &'static str) -> Response {

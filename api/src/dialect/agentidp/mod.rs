@@ -12,7 +12,8 @@ mod agents;
 mod analytics;
 mod audit;
 mod call;
-pub mod compliance;
+mod client;
+mod compliance;
 mod credentials;
 mod delegation;
 mod did;
@@ -41,7 +42,7 @@ use self::rate::Rate;
 use super::{Line, Native};
 use crate::app::App;
 use crate::auth::Mount;
-use crate::problem::Problem;
+use crate::path_table::PathTable;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -206,23 +207,8 @@ const fn post(path: &'static str, access: Access, native: Native, handler: Handl
     Route { method: Method::POST, path, access, native, handler }
 }
 
-/// Which routes answer at a path: their places in [`ROUTES`].
-static ROUTER: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(|| {
-    let mut paths: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (index, route) in ROUTES.iter().enumerate() {
-        match paths.iter_mut().find(|(known, _)| *known == route.path) {
-            Some((_, indexes)) => indexes.push(index),
-            None => paths.push((route.path, vec![index])),
-        }
-    }
-    let mut router = matchit::Router::new();
-    for (path, indexes) in paths {
-        if let Err(error) = router.insert(path, indexes) {
-            panic!("ROUTES contradicts itself at {path}: {error}");
-        }
-    }
-    router
-});
+/// Where a path leads among [`ROUTES`].
+static PATHS: LazyLock<PathTable> = LazyLock::new(|| PathTable::of(ROUTES.iter().map(|route| route.path)));
 
 /// The table of contents, for the page of dialects.
 pub fn contents() -> impl Iterator<Item = Line> {
@@ -255,12 +241,8 @@ pub async fn handle(app: &Arc<App>, request: Request) -> Response {
 
 async fn answer(app: &Arc<App>, request: Request, rate: Rate) -> Result<Response, Failure> {
     let path = mounted(request.path()).unwrap_or_default();
-    let matched = ROUTER.at(path).map_err(|_| Problem::NoRoute)?;
-    let routes = matched.value.iter().map(|index| &ROUTES[*index]);
-    let Some(route) = routes.clone().find(|route| route.method == *request.method()) else {
-        let allow: Vec<&str> = routes.map(|route| route.method.as_str()).collect();
-        return Err(Problem::MethodNotAllowed { allow: allow.join(", ") }.into());
-    };
+    let (route, arguments) = PATHS.find(ROUTES, |route| &route.method, request.method(), path)?;
+    let arguments = arguments.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
     let principal = match route.access {
         Access::Open => None,
         Access::Bearer | Access::AnyOf(_) => Some(app.principal(&request, Mount::AgentIdp).await?),
@@ -276,7 +258,6 @@ async fn answer(app: &Arc<App>, request: Request, rate: Rate) -> Result<Response
             return Err(Failure::forbidden(format!("this needs the scope {}", scopes.join(" or "))));
         }
     }
-    let arguments = matched.params.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
     let call = Call { app: app.clone(), principal, request, arguments, rate };
     (route.handler)(call).await
 }

@@ -10,8 +10,8 @@ use hyper::header::{self, HeaderValue};
 use serde_json::{Value, json};
 
 use super::fields::Fault;
-use super::rate::Rate;
 use crate::problem::Problem;
+use crate::rates::by_key::Rate;
 use crate::request::{BodyError, RequestId};
 use crate::response::{self, Response};
 

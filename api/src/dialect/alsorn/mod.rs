@@ -12,7 +12,6 @@ mod agents;
 mod call;
 pub mod error;
 pub mod fields;
-pub mod rate;
 mod transactions;
 mod trust;
 mod wire;
@@ -25,12 +24,13 @@ use hyper::{Method, StatusCode, header};
 
 use self::call::Call;
 use self::error::Failure;
-use self::rate::Rate;
 use super::Native::{Command, Public, Query};
 use super::{Line, Native};
 use crate::app::App;
 use crate::auth::Mount;
+use crate::path_table::PathTable;
 use crate::problem::Problem;
+use crate::rates::by_key::Rate;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -98,23 +98,8 @@ const fn delete(path: &'static str, native: Native, handler: Handler) -> Route {
     Route { method: Method::DELETE, path, native, handler }
 }
 
-/// Which routes answer at a path: their places in [`ROUTES`].
-static ROUTER: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(|| {
-    let mut paths: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (index, route) in ROUTES.iter().enumerate() {
-        match paths.iter_mut().find(|(known, _)| *known == route.path) {
-            Some((_, indexes)) => indexes.push(index),
-            None => paths.push((route.path, vec![index])),
-        }
-    }
-    let mut router = matchit::Router::new();
-    for (path, indexes) in paths {
-        if let Err(error) = router.insert(path, indexes) {
-            panic!("ROUTES contradicts itself at {path}: {error}");
-        }
-    }
-    router
-});
+/// Where a path leads among [`ROUTES`].
+static PATHS: LazyLock<PathTable> = LazyLock::new(|| PathTable::of(ROUTES.iter().map(|route| route.path)));
 
 /// The table of contents, for the page of dialects.
 pub fn contents() -> impl Iterator<Item = Line> {
@@ -138,12 +123,8 @@ pub async fn handle(app: &Arc<App>, request: Request) -> Response {
 async fn answer(app: &Arc<App>, request: Request, rate: &mut Option<Rate>) -> Result<Response, Failure> {
     let path = request.path().strip_prefix(PREFIX).unwrap_or_default();
     let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path }.to_owned();
-    let matched = ROUTER.at(&path).map_err(|_| Problem::NoRoute)?;
-    let routes = matched.value.iter().map(|index| &ROUTES[*index]);
-    let Some(route) = routes.clone().find(|route| route.method == *request.method()) else {
-        let allow: Vec<&str> = routes.map(|route| route.method.as_str()).collect();
-        return Err(Problem::MethodNotAllowed { allow: allow.join(", ") }.into());
-    };
+    let (route, arguments) = PATHS.find(ROUTES, |route| &route.method, request.method(), &path)?;
+    let argument = arguments.iter().next().map(|(_, text)| text.to_owned()).unwrap_or_default();
     let principal = match route.native {
         Public(_) => None,
         Command(_) | Query(..) => {
@@ -154,7 +135,7 @@ async fn answer(app: &Arc<App>, request: Request, rate: &mut Option<Rate>) -> Re
     if let Some(principal) = &principal {
         let actor = principal.caller().actor;
         let key = actor.credential.map_or_else(|| actor.principal.uuid(), chancery_ledger::ids::ThingId::uuid);
-        *rate = app.alsorn_rates().admit(key).map_err(|refused| {
+        *rate = app.key_rates().admit(key).map_err(|refused| {
             *rate = Some(refused);
             Failure::TooOften(refused)
         })?;
@@ -169,7 +150,6 @@ async fn answer(app: &Arc<App>, request: Request, rate: &mut Option<Rate>) -> Re
             Public(_) => {}
         }
     }
-    let argument = matched.params.iter().next().map(|(_, text)| text.to_owned()).unwrap_or_default();
     let call = Call { app: app.clone(), principal, request, argument };
     (route.handler)(call).await
 }
@@ -199,7 +179,7 @@ mod tests {
 
     #[test]
     fn static_routes_win_over_ids() {
-        let found = |path: &str| ROUTES[ROUTER.at(path).unwrap().value[0]].path;
+        let found = |path: &str| ROUTES[PATHS.at(path).unwrap().value[0]].path;
         assert_eq!(found("/transactions/export"), "/transactions/export");
         assert_eq!(found("/transactions/tx_0"), "/transactions/{id}");
         assert_eq!(found("/trust/query"), "/trust/query");

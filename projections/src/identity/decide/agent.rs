@@ -6,7 +6,7 @@ use chancery_ledger::body::field::{Changes, Decimal, JsonText};
 use chancery_ledger::body::identity::{
     Accountability, AgentDecommissioned, AgentKeyAdded, AgentKeyPurpose, AgentPersonal, AgentReachChanged,
     AgentRegistered, AgentResumed, AgentSuspended, AgentUpdated, CertificateIssued, CredentialRevoked, Disclosure,
-    EndCause, EndPersonal, Handle, HandleClaimed, HandleReleased, SpendingLimit,
+    EndCause, EndPersonal, Handle, HandleReleased, SpendingLimit,
 };
 use chancery_ledger::body::ledger::Algorithm;
 use chancery_ledger::body::{Body, Kind};
@@ -16,18 +16,18 @@ use chancery_ledger::link::Hash;
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 
-use super::{credential, tenant};
+use super::{credential, handle, tenant};
 use crate::agent_key;
 use crate::check::{check_len, check_optional, check_slug};
 use crate::command::{
-    AgentProfile, ClaimHandle, DecommissionAgent, HandleClaim, KeyChoice, OrganisationRef, RegisterAgent,
-    ReleaseHandle, ResumeAgent, SetAgentReach, SuspendAgent, UpdateAgent, Via,
+    AgentProfile, DecommissionAgent, KeyChoice, OrganisationRef, RegisterAgent, ResumeAgent, SetAgentReach,
+    SuspendAgent, UpdateAgent, Via,
 };
 use crate::context::{Context, ContextError};
 use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
-    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentStatus, HANDLES, IDLE_IN_ORGANISATION,
-    IDLE_IN_TENANT, IdleAgents, ORG_CAS, ORGANISATION_SLUGS, ORGANISATIONS, Organisation, PublicKeyRow, Standing,
+    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentStatus, IDLE_IN_ORGANISATION, IDLE_IN_TENANT,
+    IdleAgents, ORG_CAS, ORGANISATION_SLUGS, ORGANISATIONS, Organisation, PublicKeyRow, Standing,
 };
 use crate::lane::orgkernel;
 use crate::lane::orgkernel::certificate::{CertificatePreimage, ca_fingerprint};
@@ -45,10 +45,6 @@ pub const AMOUNT_MAX: Decimal = Decimal::whole(1_000_000_000_000_000);
 /// Bytes of all keys and values of one map of a profile.
 const MAP_BYTES_MAX: usize = 16 * 1024;
 
-/// Names that one agent can hold.
-const HANDLES_MAX: usize = 8;
-/// Where names are e-mail addresses, of which keyed hashes are kept.
-pub const EMAIL_HANDLES: &str = "agentidp";
 /// For what the hash of who is responsible for an agent is made.
 pub const OWNER_HASH: &str = "agent owner";
 
@@ -108,8 +104,8 @@ pub fn register(state: &State<'_>, command: &RegisterAgent, ctx: &mut Context<'_
     check_quotas(state, tenant, organisation)?;
     let mut handles = Vec::new();
     for claim in &command.handles {
-        let handle = handle(claim, ctx)?;
-        check_free(state, tenant, &handle)?;
+        let handle = handle::kept(claim, ctx)?;
+        handle::check_free(state, tenant, &handle)?;
         handles.push(handle);
     }
     let agent: AgentId = ctx.id()?;
@@ -301,57 +297,13 @@ pub fn set_reach(state: &State<'_>, command: &SetAgentReach, ctx: &mut Context<'
     Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
 }
 
-/// Decides [`ClaimHandle`].
-///
-/// # Errors
-/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::HandleTaken`], [`Rejection::Invalid`].
-pub fn claim_handle(state: &State<'_>, command: &ClaimHandle, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
-    check_handle(&command.handle)?;
-    let agent = working(state, command.agent, ctx)?;
-    let handle = handle(&command.handle, ctx)?;
-    if agent.handles.contains(&handle) {
-        return Ok(unchanged(agent));
-    }
-    if agent.handles.len() >= HANDLES_MAX {
-        return Err(Rejection::LimitReached { limit: "handles of one agent", max: HANDLES_MAX }.into());
-    }
-    check_free(state, ctx.tenant(), &handle)?;
-    let Handle { namespace, value } = handle;
-    let event = HandleClaimed { agent: agent.agent, namespace, value };
-    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
-}
-
-/// Decides [`ReleaseHandle`].
-///
-/// # Errors
-/// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::FieldImmutable`], [`Rejection::Invalid`].
-pub fn release_handle(state: &State<'_>, command: &ReleaseHandle, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
-    check_handle(&command.handle)?;
-    let agent = working(state, command.agent, ctx)?;
-    let handle = handle(&command.handle, ctx)?;
-    if !agent.handles.contains(&handle) {
-        return Err(Rejection::NotFound { thing: "handle" }.into());
-    }
-    if is_for_good(&handle.namespace) {
-        return Err(Rejection::FieldImmutable { field: "handle" }.into());
-    }
-    let Handle { namespace, value } = handle;
-    let event = HandleReleased { agent: agent.agent, namespace, value };
-    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
-}
-
 /// An agent of the tenant that is not decommissioned.
-fn working(state: &State<'_>, id: AgentId, ctx: &Context<'_>) -> Result<Agent, Stop> {
+pub(super) fn working(state: &State<'_>, id: AgentId, ctx: &Context<'_>) -> Result<Agent, Stop> {
     let agent = find(state, ctx.tenant(), id)?;
     match agent.status {
         AgentStatus::Decommissioned => Err(Rejection::AgentDecommissioned.into()),
         AgentStatus::Active | AgentStatus::Suspended => Ok(agent),
     }
-}
-
-/// Whether nobody else ever gets a name of a namespace, also when its holder is gone.
-fn is_for_good(namespace: &str) -> bool {
-    namespace == EMAIL_HANDLES || namespace.starts_with("orgkernel/")
 }
 
 /// Decides [`SuspendAgent`].
@@ -426,7 +378,7 @@ fn end(
         };
         events.push(revoked.into());
     }
-    for Handle { namespace, value } in agent.handles.iter().filter(|handle| !is_for_good(&handle.namespace)) {
+    for Handle { namespace, value } in agent.handles.iter().filter(|handle| !handle::is_for_good(&handle.namespace)) {
         let released = HandleReleased { agent: agent.agent, namespace: namespace.clone(), value: value.clone() };
         events.push(released.into());
     }
@@ -455,10 +407,11 @@ fn check(command: &RegisterAgent, now: Micros) -> Result<(), Rejection> {
     check_actions(&command.actions)?;
     command.limit.as_ref().map_or(Ok(()), check_limit)?;
     check_profile(&command.profile)?;
-    if command.handles.len() > HANDLES_MAX {
-        return Err(Rejection::Invalid { field: "handles", why: format!("at most {HANDLES_MAX}") });
+    if command.handles.len() > handle::HANDLES_MAX {
+        let why = format!("at most {}", handle::HANDLES_MAX);
+        return Err(Rejection::Invalid { field: "handles", why });
     }
-    command.handles.iter().try_for_each(check_handle)?;
+    command.handles.iter().try_for_each(handle::check)?;
     if command.valid_until.is_some() && command.valid_days.is_some() {
         return Err(Rejection::Invalid { field: "valid_days", why: "give it or `valid_until`, not both".into() });
     }
@@ -604,30 +557,6 @@ fn certify(
     })
 }
 
-fn check_handle(claim: &HandleClaim) -> Result<(), Rejection> {
-    check_len("handles.namespace", &claim.namespace, 1, 128)?;
-    check_len("handles.value", &claim.value, 1, 256)
-}
-
-/// A claimed name as it is kept: of what is personal, a keyed hash.
-///
-/// # Errors
-/// [`ContextError`] when keys are not to be had.
-pub fn handle(claim: &HandleClaim, ctx: &mut Context<'_>) -> Result<Handle, ContextError> {
-    let value = match claim.namespace.as_str() {
-        EMAIL_HANDLES => ctx.keyed_hash("agent email", &claim.value.to_lowercase())?.to_string(),
-        _ => claim.value.clone(),
-    };
-    Ok(Handle { namespace: claim.namespace.clone(), value })
-}
-
-fn check_free(state: &State<'_>, tenant: TenantId, handle: &Handle) -> Result<(), Stop> {
-    match HANDLES.get(state.identity, (tenant, handle.namespace.as_str(), handle.value.as_str()))? {
-        Some(_) => Err(Rejection::HandleTaken { namespace: handle.namespace.clone() }.into()),
-        None => Ok(()),
-    }
-}
-
 /// Checks that tenant and organisation may have one more agent.
 fn check_quotas(state: &State<'_>, tenant: TenantId, organisation: OrganisationId) -> Result<(), Stop> {
     let check = |quota: u64, all: u64, idle: Option<IdleAgents>| {
@@ -664,6 +593,6 @@ fn personal(profile: &AgentProfile) -> AgentPersonal {
     }
 }
 
-fn unchanged(agent: Agent) -> Decided {
+pub(super) fn unchanged(agent: Agent) -> Decided {
     Decided::unchanged(Output::Agent(Box::new(agent)))
 }

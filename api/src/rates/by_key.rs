@@ -1,4 +1,4 @@
-//! How often a key asks (contract section 6): off unless configured. Nothing of it is an event; a restart forgets it.
+//! How often an API key asks, in an hour (contracts/alsorn.md section 6): off unless configured.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const KEYS_MAX: usize = 10_000;
 type Limiter = RateLimiter<Uuid, DefaultKeyedStateStore<Uuid>, DefaultClock, StateInformationMiddleware>;
 
 /// What keys asked lately.
-pub struct Rates(Option<(NonZeroU32, Limiter)>);
+pub struct KeyRates(Option<(NonZeroU32, Limiter)>);
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Rate {
     pub reset_secs: u64,
 }
 
-impl Rates {
+impl KeyRates {
     /// So many requests of a key in an hour; 0 is as many as it likes.
     #[must_use]
     pub fn new(per_hour: u64) -> Self {
@@ -85,13 +85,13 @@ mod tests {
 
     #[test]
     fn a_key_asks_so_often_and_no_more_and_others_are_not_held_back() {
-        let rates = Rates::new(2);
+        let rates = KeyRates::new(2);
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(rates.admit(one).unwrap().unwrap().remaining, 1);
         assert_eq!(rates.admit(one).unwrap().unwrap().remaining, 0);
         let refused = rates.admit(one).unwrap_err();
         assert!((1..=1800).contains(&refused.reset_secs), "{refused:?}");
         assert_eq!(rates.admit(other).unwrap().unwrap().remaining, 1);
-        assert_eq!(Rates::new(0).admit(one), Ok(None));
+        assert_eq!(KeyRates::new(0).admit(one), Ok(None));
     }
 }
