@@ -51,6 +51,24 @@ def test_a_score_is_explained_now_and_as_of_then(admin: httpx.Client, unique: Un
     assert [each["outcome"] for each in found] == ["dismissed"]
 
 
+def test_several_are_asked_about_at_once(admin: httpx.Client, unique: Unique) -> None:
+    one, two = payer(admin, unique), payer(admin, unique)
+    before = pay(admin, one, "1").json()["receipt"]["events"][0]["seq"]
+    command(admin, "FileDispute", agent=one, reason="it lied")
+    asked = [two, one, "01932c07-209c-7c3a-9f1e-5b6d7e8f9a0b", two]
+
+    def scores(**query: object) -> list[int | None]:
+        answer = admin.post("/v1/trust/agents/query", params=query, json={"agents": asked})
+        assert answer.status_code == 200, answer.text
+        return [each and each["score"] for each in answer.json()["results"]]
+
+    assert scores() == [500, 425, None, 500]
+    assert scores(as_of=before) == [500, 520, None, 500]
+    for agents in ([], [one] * 201):
+        refused = admin.post("/v1/trust/agents/query", json={"agents": agents})
+        assert (refused.status_code, refused.json()["path"]) == (400, "agents")
+
+
 def test_rules_are_tried_before_they_are_set(admin: httpx.Client, unique: Unique) -> None:
     agent = payer(admin, unique)
     rules = {"weights": {"completion_rate": 200, "dispute_rate": 500, "tenure": 150, "operator_verified": 150}}

@@ -294,7 +294,7 @@ impl Principal {
     }
 }
 
-/// Why a credential is not accepted: for the log, not for the caller.
+/// Why a credential is not accepted: for the log; a caller is told less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Nobody has it.

@@ -1,6 +1,5 @@
 //! Answers: a status, header fields, and a body that is there or that streams.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,6 +9,8 @@ use hyper::header::{self, HeaderValue};
 use hyper::{StatusCode, http};
 use serde::Serialize;
 use tokio::sync::mpsc;
+
+use crate::export::{Cut, Piece};
 
 /// Room for an answer in JSON; most need no more.
 const JSON_BYTES: usize = 1000;
@@ -24,17 +25,24 @@ pub enum ResponseBody {
     Whole(Bytes),
     /// Pieces as they come; the sender's end ends it.
     Stream(mpsc::Receiver<Bytes>),
+    /// Pieces of a file up to its end. Without that the body is broken, so that what was cut off passes for no file.
+    File(mpsc::Receiver<Piece>),
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Cut;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::File(pieces) => pieces.poll_recv(cx).map(|piece| match piece {
+                Some(Piece::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
+                Some(Piece::End) => None,
+                None => Some(Err(Cut)),
+            }),
         }
     }
 
@@ -45,7 +53,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::File(_) => SizeHint::default(),
         }
     }
 }
@@ -88,6 +96,16 @@ pub fn json_as(status: StatusCode, media_type: &'static str, value: &impl Serial
 #[must_use]
 pub fn stream(media_type: &'static str, pieces: mpsc::Receiver<Bytes>) -> Response {
     with_body(StatusCode::OK, media_type, ResponseBody::Stream(pieces))
+}
+
+/// An answer whose body is a file that is made while its reader takes it, to be kept under a name.
+#[must_use]
+pub fn file(media_type: &'static str, name: &str, pieces: mpsc::Receiver<Piece>) -> Response {
+    let mut response = with_body(StatusCode::OK, media_type, ResponseBody::File(pieces));
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
 }
 
 fn with_body(status: StatusCode, media_type: &'static str, body: ResponseBody) -> Response {

@@ -74,6 +74,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/execution/transactions", &views::transactions::TRANSACTIONS),
     Route(GET, "/v1/execution/transactions/export", &views::transactions::EXPORT),
     Route(GET, "/v1/execution/transactions/{transaction}", &views::transactions::TRANSACTION),
+    Route(POST, "/v1/trust/agents/query", &views::trust::QUERY),
     Route(GET, "/v1/trust/agents/{agent}", &views::trust::AGENT),
     Route(GET, "/v1/trust/agents/{agent}/points", &views::trust::POINTS),
     Route(GET, "/v1/trust/disputes", &views::trust::DISPUTES),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from alsorn.exceptions import AlsornAuthError, AlsornForbiddenError, AlsornNotFo
 from alsorn.models import Agent
 
 from daemon import Daemon
+from native import submit
 
 NewAgent = Callable[..., Agent]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -113,6 +115,17 @@ def test_updates_change_what_they_name(client: AlsornClient, new_agent: NewAgent
     assert client.agents.update(agent.id, name="while asleep").status == "suspended"
 
 
+def test_changes_of_several_at_once_all_stay(client: AlsornClient, new_agent: NewAgent) -> None:
+    agent = new_agent(description="before")
+    for n in range(1, 9):
+        changes = [{"spending_limit": float(n)}, {"currency": ("EUR", "CHF")[n % 2]}, {"name": f"name {n}"}, {"description": f"text {n}"}]
+        with ThreadPoolExecutor(len(changes)) as pool:
+            list(pool.map(lambda change: client.agents.update(agent.id, **change), changes))
+        now = client.agents.get(agent.id)
+        wanted = {name: value for change in changes for name, value in change.items()}
+        assert {name: getattr(now, name) for name in wanted} == wanted
+
+
 def test_suspension_is_once(client: AlsornClient, new_agent: NewAgent, raw: httpx.Client) -> None:
     agent = new_agent()
     assert client.agents.suspend(agent.id).status == "suspended"
@@ -203,6 +216,20 @@ def test_keys_do_what_their_level_says(reader: AlsornClient, stranger: AlsornCli
         headers = {} if header is None else {"Authorization": header}
         answer = httpx.get(f"{daemon.url}/alsorn/agents", headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
+
+
+def test_a_revoked_key_is_told_so(daemon: Daemon, admin: httpx.Client) -> None:
+    wanted = {"name": "to be revoked", "scopes": ["agents:list"], "audience": ["alsorn"]}
+    made = submit(admin, "CreateApiKey", wanted)["result"]
+    key, id = made["shown_once"]["api_key"], made["credential"]["id"]
+    assert key.startswith("als_")
+    with AlsornClient(api_key=key, base_url=f"{daemon.url}/alsorn") as theirs:
+        theirs.agents.list()
+        submit(admin, "RevokeApiKey", {"credential": id})
+        with pytest.raises(AlsornAuthError, match="revoked"):
+            theirs.agents.list()
+        answer = theirs._client.get("/agents")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "revoked_api_key")
 
 
 def test_paths_and_methods(raw: httpx.Client, new_agent: NewAgent) -> None:

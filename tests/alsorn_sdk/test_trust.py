@@ -68,6 +68,7 @@ def test_evaluation_answers_with_the_first_reason(client: AlsornClient, new_agen
     assert ask(action="read_data", amount=100, currency="USD")[0]
     assert ask(action="fly")[0] is False
     assert ask(amount=100.01) == (False, "Amount 100.01 exceeds the agent's spending limit")
+    assert ask(amount=100.01, currency="EUR")[1] == ask(amount=100.01)[1], "the amount is looked at first"
     assert ask(amount=1, currency="EUR")[0] is False and ask(amount=0, currency="EUR")[0] is True
     for _ in range(2):
         client.trust.report(agent_id=agent.id, reason="no good")

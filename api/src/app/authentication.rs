@@ -45,6 +45,14 @@ impl App {
     /// # Errors
     /// [`Problem::Unauthenticated`]; [`Problem::Rejected`] when the tenant is suspended; those of reading the view.
     pub async fn principal(&self, request: &Request, mount: Mount) -> Result<Principal, Problem> {
+        self.let_in(request, mount).await?.map_err(Refusal::problem)
+    }
+
+    /// As [`principal`](Self::principal), for a mount that tells its callers more of why they are not let in.
+    ///
+    /// # Errors
+    /// [`Problem::Unauthenticated`] when nothing is presented; those of reading the view.
+    pub async fn let_in(&self, request: &Request, mount: Mount) -> Result<Result<Principal, Refusal>, Problem> {
         let max = if mount == Mount::AgentIdp { TOKEN_BYTES_MAX } else { CREDENTIAL_BYTES_MAX };
         let bound = (mount == Mount::AgentIdp).then(|| auth::presented_with_proof(request.headers())).flatten();
         let secret = match bound {
@@ -62,10 +70,10 @@ impl App {
             let holder = self.holder(secret_hash(secret)).await?;
             holder.map_or(Err(Refused::UNKNOWN), |holder| holder.let_in(mount, self.now()))
         };
-        let_in.map_err(|refused| {
+        Ok(let_in.map_err(|refused| {
             self.note_refusal(request, mount, refused);
-            refused.why.problem()
-        })
+            refused.why
+        }))
     }
 
     /// Notes a refused log-in in the log, beside the request.

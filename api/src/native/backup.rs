@@ -5,14 +5,13 @@ use chancery_ledger::keystore::backup::BackupError;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
 use hyper::StatusCode;
-use hyper::header::{self, HeaderValue};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::admin::alone;
 use super::call::Call;
 use super::operation::{Access, Content, Operation};
-use crate::export::Pieces;
+use crate::export::{self, Pieces};
 use crate::problem::Problem;
 use crate::response::{self, Response};
 
@@ -65,20 +64,18 @@ async fn keystore(call: Call) -> Result<Response, Problem> {
     }
     let place = alone(&call.app)?;
     let secrets = call.app.engine().secrets();
-    let (out, body) = Pieces::channel();
+    let (mut out, body) = Pieces::channel();
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        match secrets.back_up(out) {
+        let written = secrets.back_up(&mut out);
+        let written = written.and_then(|count| export::end(out).map(|()| count).map_err(BackupError::Write));
+        match written {
             Ok(count) => tracing::info!(secrets = count, "the keystore was backed up"),
             Err(BackupError::Write(_)) => tracing::debug!("a keystore's backup was not read to its end"),
-            // Without its last frame, what was sent passes for no backup.
             Err(error) => tracing::error!(%error, "the keystore could not be backed up"),
         }
     });
-    let mut response = response::stream(MEDIA_TYPE, body);
-    let name = HeaderValue::from_static("attachment; filename=\"keystore.backup\"");
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    Ok(response)
+    Ok(response::file(MEDIA_TYPE, "keystore.backup", body))
 }
 
 async fn sealing_keys(call: Call) -> Result<Response, Problem> {

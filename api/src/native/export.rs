@@ -1,16 +1,13 @@
 //! `GET /v1/ledger/export`: the whole log as one file, while the daemon runs.
 
-use std::io::Write as _;
-
 use chancery_ledger::export::{Bodies, ExportError, export_log};
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
-use hyper::header::{self, HeaderValue};
 
 use super::admin::alone;
 use super::call::Call;
 use super::operation::{Access, Content, Form, Operation, query};
-use crate::export::Pieces;
+use crate::export::{self, Pieces};
 use crate::problem::Problem;
 use crate::response::{self, Response};
 
@@ -40,16 +37,12 @@ async fn export(call: Call) -> Result<Response, Problem> {
     let (mut out, body) = Pieces::channel();
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let written = export_log(&*log, size, bodies, &mut out, |_| {}).and_then(|_| Ok(out.flush()?));
+        let written = export_log(&*log, size, bodies, &mut out, |_| {}).and_then(|_| Ok(export::end(out)?));
         match written {
             Ok(()) => {}
             Err(ExportError::Write(_)) => tracing::debug!("an export was not read to its end"),
-            // Without its last frame, what was sent passes for no export.
             Err(error) => tracing::error!(%error, "the log could not be exported"),
         }
     });
-    let mut response = response::stream(MEDIA_TYPE, body);
-    let name = HeaderValue::from_static("attachment; filename=\"ledger.export\"");
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    Ok(response)
+    Ok(response::file(MEDIA_TYPE, "ledger.export", body))
 }

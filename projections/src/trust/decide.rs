@@ -17,7 +17,7 @@ use crate::check::{check_len, check_optional};
 use crate::command::{EvaluateTrust, FileDispute, ResetPolicy, ResolveDispute, SetPolicy};
 use crate::context::Context;
 use crate::decision::{Decided, State, Stop};
-use crate::execution::decide::transaction::{check_limit, check_windows, unusable};
+use crate::execution::decide::transaction::{check_currency_of_limit, check_limit, check_windows, unusable};
 use crate::execution::transaction::{REVERSALS, TRANSACTIONS, Transaction};
 use crate::identity::decide::agent::{self, check_amount, check_currency};
 use crate::identity::state::AGENTS;
@@ -52,7 +52,9 @@ pub fn evaluate(state: &State<'_>, command: &EvaluateTrust, ctx: &mut Context<'_
         Some(Rejection::AgentNotUsable { why })
     } else if let Some(action) = command.action.as_ref().filter(|action| !agent.actions.contains(action)) {
         Some(Rejection::ActionNotAuthorised { action: action.clone() })
-    } else if let Some(refusal) = command.amount.and_then(|amount| check_limit(&agent, amount, &currency)) {
+    } else if let Some(refusal) =
+        check_limit(&agent, amount).or_else(|| check_currency_of_limit(&agent, amount, &currency))
+    {
         Some(refusal)
     } else {
         check_windows(state, &agent, amount, &currency, ctx)?

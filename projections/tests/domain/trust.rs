@@ -127,6 +127,7 @@ fn a_question_is_answered_by_the_first_rule_that_fails() {
     assert_eq!(ask(&mut w, None, None, Some("EUR")), (true, "trusted".to_owned()), "no amount, no currency");
     assert_eq!(ask(&mut w, Some("fly"), Some("101"), None), no("action_not_authorised"));
     assert_eq!(ask(&mut w, None, Some("101"), None), no("spending_limit_exceeded"));
+    assert_eq!(ask(&mut w, None, Some("101"), Some("EUR")), no("spending_limit_exceeded"));
     assert_eq!(ask(&mut w, None, Some("1"), Some("EUR")), no("currency_mismatch"));
     for _ in 0..2 {
         w.when(dispute(ada)).then_decided();

@@ -10,6 +10,7 @@ use chancery_projections::identity::view::{AgentView, agent as agent_view, agent
 use chancery_projections::lane::alsorn::rows::fingerprint;
 use chancery_projections::lane::alsorn::view as chain;
 use chancery_projections::output::Output;
+use chancery_projections::rejection::Rejection;
 use chancery_projections::trust::view::{TrustView, trust};
 use chancery_projections::view::Reading;
 use serde_json::{Value, json};
@@ -17,11 +18,15 @@ use serde_json::{Value, json};
 use super::call::{Call, created, ok, page, unexpected};
 use super::error::Failure;
 use super::wire;
+use crate::app::Options;
 use crate::auth::Mount;
+use crate::problem::Problem;
 use crate::response::Response;
 
 const ENVIRONMENTS: [(&str, Environment); 3] =
     [("production", Environment::Production), ("staging", Environment::Staging), ("sandbox", Environment::Development)];
+/// How often a change is made anew of what others have just changed.
+const UPDATE_TRIES: u32 = 16;
 const UNSENT_LIMIT: Decimal = Decimal::whole(1000);
 
 /// `POST /agents/`.
@@ -134,18 +139,32 @@ pub(super) async fn update(mut call: Call) -> Result<Response, Failure> {
     let (amount, currency) = (body.amount("spending_limit"), body.currency("currency"));
     let (has_description, description) = (body.has("description"), body.text("description", 0, 500));
     body.done()?;
-    let now = {
-        let held = call.hold().await?;
-        agent_view(&call.reading(&held), tenant, id)?.ok_or_else(|| Failure::not_found("Agent"))?
-    };
-    let limit = (amount.is_some() || currency.is_some()).then(|| {
-        let before = now.limit.clone();
-        let (was, of) = before.map_or((Decimal::ZERO, wire::UNSET_CURRENCY.to_owned()), |it| (it.amount, it.currency));
-        SpendingLimit { amount: amount.unwrap_or(was), currency: currency.unwrap_or(of) }
-    });
-    let profile = has_description.then(|| profile(now.profile.unwrap_or_default(), description));
-    let command = UpdateAgent { name, actions, limit, profile, ..UpdateAgent::of(id) };
-    call.submit(command).await?;
+    // Limit and profile are written whole, so another's change of their other parts must not come in between.
+    let options = call.app.options(&call.request)?;
+    for tries_left in (0..UPDATE_TRIES).rev() {
+        let now = {
+            let held = call.hold().await?;
+            agent_view(&call.reading(&held), tenant, id)?.ok_or_else(|| Failure::not_found("Agent"))?
+        };
+        let limit = (amount.is_some() || currency.is_some()).then(|| {
+            let (was, of) =
+                now.limit.map_or((Decimal::ZERO, wire::UNSET_CURRENCY.to_owned()), |it| (it.amount, it.currency));
+            SpendingLimit { amount: amount.unwrap_or(was), currency: currency.clone().unwrap_or(of) }
+        });
+        let profile = has_description.then(|| profile(now.profile.unwrap_or_default(), description.clone()));
+        let as_read = (limit.is_some() || profile.is_some()).then_some(now.version);
+        let command =
+            UpdateAgent { name: name.clone(), actions: actions.clone(), limit, profile, ..UpdateAgent::of(id) };
+        let with = Options { if_match: options.if_match.or(as_read), ..options.clone() };
+        match call.submit_with(command.into(), with).await {
+            Err(Failure::Problem(Problem::Rejected(Rejection::Conflict { .. })))
+                if options.if_match.is_none() && tries_left > 0 => {}
+            answered => {
+                answered?;
+                break;
+            }
+        }
+    }
     Ok(ok(&whole(&call, id).await?))
 }
 

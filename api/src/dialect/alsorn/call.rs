@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::fields::Fields;
-use crate::app::App;
+use crate::app::{App, Options};
 use crate::auth::Principal;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -56,11 +56,15 @@ impl Call {
 
     /// Sends a command, and gives what it gave back once it is durable, and whether it made any event.
     pub(super) async fn submit(&self, command: impl Into<Command>) -> Result<(Output, bool), Failure> {
+        self.submit_with(command.into(), self.app.options(&self.request)?).await
+    }
+
+    /// As [`submit`](Self::submit), with what goes beside the command.
+    pub(super) async fn submit_with(&self, command: Command, options: Options) -> Result<(Output, bool), Failure> {
         let principal = self.principal()?;
-        let command = command.into();
         principal.require(command.scope()).map_err(Problem::from)?;
         command.also_needs().map_or(Ok(()), |scope| principal.require(scope)).map_err(Problem::from)?;
-        let receipt = self.app.submit(principal, command, self.app.options(&self.request)?).map_err(Problem::from)?;
+        let receipt = self.app.submit(principal, command, options).map_err(Problem::from)?;
         let receipt = receipt.await.map_err(Problem::from)?;
         match receipt.answer {
             Ok(output) => Ok((output, !receipt.events.is_empty() && !receipt.replayed)),

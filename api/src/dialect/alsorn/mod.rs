@@ -27,7 +27,7 @@ use self::error::Failure;
 use super::Native::{Command, Public, Query};
 use super::{Line, Native};
 use crate::app::App;
-use crate::auth::Mount;
+use crate::auth::{Mount, Refusal};
 use crate::path_table::PathTable;
 use crate::problem::Problem;
 use crate::rates::by_key::Rate;
@@ -129,7 +129,7 @@ async fn answer(app: &Arc<App>, request: Request, rate: &mut Option<Rate>) -> Re
         Public(_) => None,
         Command(_) | Query(..) => {
             check_presented(&request)?;
-            Some(app.principal(&request, Mount::Alsorn).await?)
+            Some(app.let_in(&request, Mount::Alsorn).await?.map_err(refused)?)
         }
     };
     if let Some(principal) = &principal {
@@ -152,6 +152,17 @@ async fn answer(app: &Arc<App>, request: Request, rate: &mut Option<Rate>) -> Re
     }
     let call = Call { app: app.clone(), principal, request, argument };
     (route.handler)(call).await
+}
+
+/// Why a key is not let in. Whoever holds one that was revoked is told so.
+fn refused(why: Refusal) -> Failure {
+    match why {
+        Refusal::Revoked => {
+            let message = "The API key was revoked: use another".to_owned();
+            Failure::Coded(StatusCode::UNAUTHORIZED, "revoked_api_key", message)
+        }
+        other => other.problem().into(),
+    }
 }
 
 /// Tells apart what is missing from what is malformed; whether a key is good is the next question.

@@ -1,6 +1,6 @@
 //! Transactions: execution, reversal, lists, export.
 
-use std::io::Write as _;
+use std::borrow::Cow;
 
 use chancery_ledger::body::field::Decimal;
 use chancery_ledger::body::transaction::Counterparty;
@@ -9,17 +9,16 @@ use chancery_projections::command::{ExecuteTransaction, ReverseTransaction};
 use chancery_projections::execution::transaction::TransactionStatus;
 use chancery_projections::execution::view::{self, TransactionFilter, TransactionView};
 use chancery_projections::lane::alsorn::view as chain;
-use chancery_projections::lane::alsorn::{agent_text, counterparty_text, hash_text, time_text, transaction_text};
+use chancery_projections::lane::alsorn::{agent_text, hash_text, time_text, transaction_text};
 use chancery_projections::output::Output;
 use chancery_projections::trust::view::trust;
-use hyper::header::{self, HeaderValue};
 use serde_json::{Value, json};
 
 use super::call::{Call, created, ok, page, parse_agent, unexpected};
 use super::error::Failure;
 use super::fields::Fields;
 use super::wire;
-use crate::export::{Pieces, harmless};
+use crate::export::{Pieces, Rows, harmless};
 use crate::response::{self, Response};
 
 const STATUSES: [(&str, TransactionStatus); 3] = [
@@ -150,25 +149,24 @@ pub(super) async fn export(call: Call) -> Result<Response, Failure> {
     let app = call.app.clone();
     tokio::task::spawn_blocking(move || {
         let reading = held.reading(app.opener(), now);
-        let mut rows = Rows::new(out, is_json);
+        // A reader that went away needs no rows.
+        let Ok(mut rows) = (if is_json { Ok(Rows::json(out)) } else { Rows::csv(out, &COLUMNS) }) else { return };
         let read = match filter {
-            Some(filter) => view::each_transaction(&reading, tenant, &filter, |it| rows.write(&it).is_ok()),
+            Some(filter) => view::each_transaction(&reading, tenant, &filter, |it| {
+                rows.write(|| cells(&it), || wire::transaction(&it)).is_ok()
+            }),
             None => Ok(()),
         };
         match read {
-            // Whoever went away needs no end.
             Ok(()) => drop(rows.end()),
             Err(error) => tracing::error!(%error, "transactions could not be exported"),
         }
     });
-    let (media_type, name) = if is_json {
-        ("application/json", "attachment; filename=\"transactions.json\"")
+    Ok(if is_json {
+        response::file("application/json", "transactions.json", body)
     } else {
-        ("text/csv; charset=utf-8", "attachment; filename=\"transactions.csv\"")
-    };
-    let mut response = response::stream(media_type, body);
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
-    Ok(response)
+        response::file("text/csv; charset=utf-8", "transactions.csv", body)
+    })
 }
 
 const COLUMNS: [&str; 12] = [
@@ -186,57 +184,22 @@ const COLUMNS: [&str; 12] = [
     "created_at",
 ];
 
-type Out = std::io::BufWriter<Pieces>;
-
-/// Transactions one after the other.
-enum Rows {
-    Csv(Box<csv::Writer<Out>>),
-    Json { out: Out, has_begun: bool },
-}
-
-impl Rows {
-    fn new(out: Out, is_json: bool) -> Self {
-        if is_json {
-            return Self::Json { out, has_begun: false };
-        }
-        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-        // A reader that went away shows at the first row.
-        drop(writer.write_record(COLUMNS));
-        Self::Csv(Box::new(writer))
-    }
-
-    fn write(&mut self, it: &TransactionView) -> Result<(), csv::Error> {
-        match self {
-            Self::Csv(writer) => writer.write_record([
-                transaction_text(it.id).as_str(),
-                &agent_text(it.agent),
-                &harmless(&it.agent_name),
-                &harmless(&counterparty_text(&it.counterparty)),
-                &it.amount.to_string(),
-                &it.currency,
-                &harmless(&it.action),
-                it.status.name(),
-                "true",
-                &it.audit_hash.map(hash_text).unwrap_or_default(),
-                &harmless(it.notes.as_deref().unwrap_or_default()),
-                &time_text(it.at),
-            ]),
-            Self::Json { out, has_begun } => {
-                out.write_all(if std::mem::replace(has_begun, true) { b"," } else { b"[" })?;
-                serde_json::to_writer(out, &wire::transaction(it)).map_err(std::io::Error::from)?;
-                Ok(())
-            }
-        }
-    }
-
-    fn end(self) -> Result<(), csv::Error> {
-        match self {
-            Self::Csv(mut writer) => writer.flush()?,
-            Self::Json { mut out, has_begun } => {
-                out.write_all(if has_begun { b"]" } else { b"[]" })?;
-                out.flush()?;
-            }
-        }
-        Ok(())
-    }
+fn cells(it: &TransactionView) -> [Cow<'_, str>; COLUMNS.len()] {
+    [
+        transaction_text(it.id).into(),
+        agent_text(it.agent).into(),
+        harmless(&it.agent_name),
+        match &it.counterparty {
+            Counterparty::Agent(id) => agent_text(*id).into(),
+            Counterparty::External(text) => harmless(text),
+        },
+        it.amount.to_string().into(),
+        it.currency.as_str().into(),
+        harmless(&it.action),
+        it.status.name().into(),
+        "true".into(),
+        it.audit_hash.map(hash_text).unwrap_or_default().into(),
+        harmless(it.notes.as_deref().unwrap_or_default()),
+        time_text(it.at).into(),
+    ]
 }

@@ -1,6 +1,6 @@
 //! `/v1/execution/transactions`: what agents did with other parties, in pages and as one file.
 
-use std::io::Write as _;
+use std::borrow::Cow;
 
 use chancery_ledger::body::field::Decimal;
 use chancery_ledger::body::transaction::Counterparty;
@@ -8,10 +8,9 @@ use chancery_ledger::ids::ThingKind;
 use chancery_projections::execution::transaction::TransactionStatus;
 use chancery_projections::execution::view::{self, TransactionFilter, TransactionView};
 use chancery_projections::scope::Scope;
-use hyper::header::{self, HeaderValue};
 
 use super::{get, list, page, versioned};
-use crate::export::{Pieces, harmless};
+use crate::export::{Pieces, Rows, harmless};
 use crate::native::call::Call;
 use crate::native::operation::{AS_OF, Access, Content, Form, Operation, Parameter, path, query};
 use crate::problem::Problem;
@@ -106,90 +105,19 @@ async fn export(call: Call) -> Result<Response, Problem> {
     let app = call.app.clone();
     tokio::task::spawn_blocking(move || {
         let reading = held.reading(app.opener(), now);
-        let mut rows = if is_json { Rows::json(out) } else { Rows::csv(out) };
-        let read = view::each_transaction(&reading, tenant, &filter, |it| rows.write(&it).is_ok());
+        // A reader that went away needs no rows.
+        let Ok(mut rows) = (if is_json { Ok(Rows::json(out)) } else { Rows::csv(out, &COLUMNS) }) else { return };
+        let read = view::each_transaction(&reading, tenant, &filter, |it| rows.write(|| cells(&it), || &it).is_ok());
         match read {
-            // Whoever went away needs no end.
             Ok(()) => drop(rows.end()),
             Err(error) => tracing::error!(%error, "transactions could not be exported"),
         }
     });
-    let (media_type, name) = if is_json {
-        (JSON, "attachment; filename=\"transactions.json\"")
+    Ok(if is_json {
+        response::file(JSON, "transactions.json", body)
     } else {
-        (CSV, "attachment; filename=\"transactions.csv\"")
-    };
-    let mut response = response::stream(media_type, body);
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
-    Ok(response)
-}
-
-type Out = std::io::BufWriter<Pieces>;
-
-/// Transactions one after the other.
-enum Rows {
-    Csv(Box<csv::Writer<Out>>, bool),
-    Json(Out, bool),
-}
-
-impl Rows {
-    fn csv(out: Out) -> Self {
-        Self::Csv(Box::new(csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)), false)
-    }
-
-    fn json(out: Out) -> Self {
-        Self::Json(out, false)
-    }
-
-    fn write(&mut self, it: &TransactionView) -> Result<(), csv::Error> {
-        match self {
-            Self::Csv(writer, begun) => {
-                if !std::mem::replace(begun, true) {
-                    writer.write_record(COLUMNS)?;
-                }
-                let counterparty = match &it.counterparty {
-                    Counterparty::Agent(id) => id.to_string(),
-                    Counterparty::External(text) => text.clone(),
-                };
-                let reversal = it.reversal.as_ref();
-                writer.write_record([
-                    it.id.to_string().as_str(),
-                    &it.agent.to_string(),
-                    &harmless(&it.agent_name),
-                    &harmless(&counterparty),
-                    &it.amount.to_string(),
-                    &it.currency,
-                    &harmless(&it.action),
-                    it.status.name(),
-                    it.failure.as_deref().unwrap_or_default(),
-                    &it.at.to_string(),
-                    &reversal.map(|it| it.id.to_string()).unwrap_or_default(),
-                    &reversal.map(|it| it.at.to_string()).unwrap_or_default(),
-                    &harmless(it.key.as_deref().unwrap_or_default()),
-                    &harmless(it.notes.as_deref().unwrap_or_default()),
-                ])
-            }
-            Self::Json(out, begun) => {
-                out.write_all(if std::mem::replace(begun, true) { b"," } else { b"[" })?;
-                serde_json::to_writer(out, it).map_err(|error| csv::Error::from(std::io::Error::from(error)))
-            }
-        }
-    }
-
-    fn end(self) -> Result<(), csv::Error> {
-        match self {
-            Self::Csv(mut writer, begun) => {
-                if !begun {
-                    writer.write_record(COLUMNS)?;
-                }
-                Ok(writer.flush()?)
-            }
-            Self::Json(mut out, begun) => {
-                out.write_all(if begun { b"]" } else { b"[]" })?;
-                Ok(out.flush()?)
-            }
-        }
-    }
+        response::file(CSV, "transactions.csv", body)
+    })
 }
 
 const COLUMNS: [&str; 14] = [
@@ -208,3 +136,26 @@ const COLUMNS: [&str; 14] = [
     "key",
     "notes",
 ];
+
+fn cells(it: &TransactionView) -> [Cow<'_, str>; COLUMNS.len()] {
+    let reversal = it.reversal.as_ref();
+    [
+        it.id.to_string().into(),
+        it.agent.to_string().into(),
+        harmless(&it.agent_name),
+        match &it.counterparty {
+            Counterparty::Agent(id) => id.to_string().into(),
+            Counterparty::External(text) => harmless(text),
+        },
+        it.amount.to_string().into(),
+        it.currency.as_str().into(),
+        harmless(&it.action),
+        it.status.name().into(),
+        it.failure.as_deref().unwrap_or_default().into(),
+        it.at.to_string().into(),
+        reversal.map(|it| it.id.to_string()).unwrap_or_default().into(),
+        reversal.map(|it| it.at.to_string()).unwrap_or_default().into(),
+        harmless(it.key.as_deref().unwrap_or_default()),
+        harmless(it.notes.as_deref().unwrap_or_default()),
+    ]
+}

@@ -10,12 +10,15 @@ use chancery_projections::trust::view::{
     self, DisputeFilter, DisputeView, DryRunView, Movement, PolicyView, TrustView,
 };
 use chancery_projections::view::Page;
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{get, list, one, page, versioned};
 use crate::native::call::Call;
 use crate::native::operation::{AS_OF, Access, CURSOR, Content, Form, LIMIT, ORDER, Operation, Parameter, path, query};
 use crate::problem::Problem;
-use crate::response::Response;
+use crate::response::{self, Response};
 
 const AGENT_ID: Parameter = path("agent", Form::Id(ThingKind::Agent), "The agent's id, in any spelling.");
 const KIND: Parameter =
@@ -35,6 +38,39 @@ pub const AGENT: Operation = get!(
     TrustView,
     agent
 );
+
+/// `POST /v1/trust/agents/query`.
+pub const QUERY: Operation = Operation {
+    id: "queryTrust",
+    summary: "How far each of several agents is trusted, in the order in which they are named; `null` for one that the tenant may not know of.",
+    access: Access::Scope(Scope::TrustRead),
+    parameters: &[AS_OF],
+    bodies: &[Content::json::<TrustQuery>()],
+    answers: &[Content::json::<TrustAnswers>()],
+    problems: &[],
+    handler: |call| Box::pin(query_agents(call)),
+};
+
+/// Which agents are asked about.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrustQuery {
+    /// Their ids: 1 to 200, of the tenant's own agents and of those whose profile is public.
+    #[schemars(length(min = 1, max = QUERIED_MAX))]
+    pub agents: Vec<AgentId>,
+}
+
+/// How far they are trusted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TrustAnswers {
+    /// One for each id.
+    pub results: Vec<Option<TrustView>>,
+}
+
+/// Most agents that are asked about at once: an answer of about 300 KB.
+const QUERIED_MAX: usize = 200;
+/// Longest such question, in bytes: ids in their longest spelling, with room.
+const QUERY_BYTES_MAX: usize = 16 * 1024;
 
 /// `GET /v1/trust/agents/{agent}/points`.
 pub const POINTS: Operation = Operation {
@@ -148,15 +184,38 @@ async fn versions(call: Call) -> Result<Response, Problem> {
     Ok(page(&view::policy_versions(&reading, call.tenant()?, kind, &key, &call.paging()?)?))
 }
 
-async fn dry_run(mut call: Call) -> Result<Response, Problem> {
+async fn query_agents(mut call: Call) -> Result<Response, Problem> {
+    let text = json_body(&mut call, QUERY_BYTES_MAX).await?;
+    let query: TrustQuery = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
+        .map_err(|error| Problem::Malformed { path: error.path().to_string(), why: error.inner().to_string() })?;
+    if !(1..=QUERIED_MAX).contains(&query.agents.len()) {
+        let why = format!("must have 1 to {QUERIED_MAX} ids");
+        return Err(Problem::Malformed { path: "agents".to_owned(), why });
+    }
+    let (held, now) = call.held().await?;
+    let tenant = call.tenant()?;
+    let reading = held.reading(call.app.opener(), now);
+    let results = tokio::task::block_in_place(|| {
+        let one = |id: &AgentId| view::trust(&reading, Some(tenant), *id, false);
+        query.agents.iter().map(one).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(response::json(StatusCode::OK, &TrustAnswers { results }))
+}
+
+/// The body of a request, which must be JSON of so many bytes.
+async fn json_body(call: &mut Call, max: usize) -> Result<String, Problem> {
     if !call.request.content_is("application/json") {
         return Err(Problem::MediaType { expected: "application/json" });
     }
     let time = call.app.config().body_timeout();
-    let body = call.request.body(DOCUMENT_BYTES_MAX, time).await?;
-    let text = std::str::from_utf8(&body)
-        .map_err(|error| Problem::Malformed { path: String::new(), why: format!("it is not UTF-8: {error}") })?;
-    let rules = parse_scoring(text)?;
+    let body = call.request.body(max, time).await?;
+    String::from_utf8(body.into())
+        .map_err(|error| Problem::Malformed { path: String::new(), why: format!("it is not UTF-8: {error}") })
+}
+
+async fn dry_run(mut call: Call) -> Result<Response, Problem> {
+    let text = json_body(&mut call, DOCUMENT_BYTES_MAX).await?;
+    let rules = parse_scoring(&text)?;
     let (held, now) = call.held().await?;
     let (tenant, paging) = (call.tenant()?, call.paging()?);
     let reading = held.reading(call.app.opener(), now);

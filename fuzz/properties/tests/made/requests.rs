@@ -45,6 +45,7 @@ pub fn requests() -> Seeds {
             .fold((*path).to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
         let body = match operation.id {
             "submitCommand" => line("OpenMission", "{}"),
+            "queryTrust" => r#"{"agents":["$AGENT"]}"#.to_owned(),
             "tryScoring" => serde_json::to_string(&Scoring::default()).unwrap(),
             _ => String::new(),
         };

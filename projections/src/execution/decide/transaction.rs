@@ -92,19 +92,24 @@ pub fn reverse(state: &State<'_>, command: &ReverseTransaction, ctx: &mut Contex
     Ok(Decided::facts(ctx.tenant(), vec![reversed.into()]))
 }
 
-/// Whether an agent may move an amount in one transaction: nothing without a limit, and never in another currency.
+/// Whether an amount is in the currency that an agent's limit is measured in; one that moves nothing is in any.
 #[must_use]
-pub fn check_limit(agent: &Agent, amount: Decimal, currency: &str) -> Option<Rejection> {
-    if !amount.is_positive() {
-        return None;
-    }
-    let limit = agent.limit.as_ref();
-    let (most, of) = limit.map_or((Decimal::ZERO, UNSET_CURRENCY), |limit| (limit.amount, limit.currency.as_str()));
-    if of != currency {
-        return Some(Rejection::CurrencyMismatch { limit: of.to_owned(), asked: currency.to_owned() });
-    }
-    let (limit, moved, currency) = (Box::new(most), Box::new(amount), currency.to_owned());
-    (amount > most).then_some(Rejection::SpendingLimitExceeded { limit, amount: moved, currency, hours: None })
+pub fn check_currency_of_limit(agent: &Agent, amount: Decimal, currency: &str) -> Option<Rejection> {
+    let (_, of) = limit(agent);
+    let differs = amount.is_positive() && of != currency;
+    differs.then(|| Rejection::CurrencyMismatch { limit: of.to_owned(), asked: currency.to_owned() })
+}
+
+/// Whether an agent may move an amount in one transaction: nothing without a limit.
+#[must_use]
+pub fn check_limit(agent: &Agent, amount: Decimal) -> Option<Rejection> {
+    let (most, of) = limit(agent);
+    let (limit, amount, currency) = (Box::new(most), Box::new(amount), of.to_owned());
+    (*amount > most).then_some(Rejection::SpendingLimitExceeded { limit, amount, currency, hours: None })
+}
+
+fn limit(agent: &Agent) -> (Decimal, &str) {
+    agent.limit.as_ref().map_or((Decimal::ZERO, UNSET_CURRENCY), |limit| (limit.amount, limit.currency.as_str()))
 }
 
 /// Whether an agent may move an amount on top of what it moved lately.
@@ -148,7 +153,8 @@ fn allowed(
     if !agent.actions.contains(&command.action) {
         return Ok(Some(Rejection::ActionNotAuthorised { action: command.action.clone() }));
     }
-    match check_limit(agent, command.amount, &command.currency) {
+    let over = check_currency_of_limit(agent, command.amount, &command.currency);
+    match over.or_else(|| check_limit(agent, command.amount)) {
         None => check_windows(state, agent, command.amount, &command.currency, ctx),
         refusal => Ok(refusal),
     }
