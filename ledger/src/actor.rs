@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::ids::{AgentId, ClientId, CredentialId, ExecutionId, MemberId, TenantId, ThingId};
+use crate::ids::{AgentId, ClientId, CredentialId, ExecutionId, MemberId, Subject, TenantId, ThingId};
 
 /// Who acted.
 ///
@@ -43,6 +43,19 @@ impl Principal {
             Self::Client(_) => 5,
             Self::Execution(_) => 6,
             Self::Subject(_) => 7,
+        }
+    }
+
+    /// The principal as a thing that events can concern; `None` for one without an id.
+    #[must_use]
+    pub fn thing(&self) -> Option<Subject> {
+        match self {
+            Self::System | Self::Anonymous | Self::Subject(_) => None,
+            Self::Tenant(id) => Some(id.subject()),
+            Self::Member(id) => Some(id.subject()),
+            Self::Agent(id) => Some(id.subject()),
+            Self::Client(id) => Some(id.subject()),
+            Self::Execution(id) => Some(id.subject()),
         }
     }
 

@@ -31,6 +31,7 @@ pub mod actor;
 pub mod archive;
 pub mod block_file;
 pub mod body;
+pub mod bundle;
 pub mod codec;
 pub mod commit;
 pub mod data_dir;

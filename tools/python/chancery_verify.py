@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Verifies a Chancery export or archive offline: an independent reading of docs/format.md, sharing no code with the Rust one.
+"""Verifies a Chancery export, archive or evidence bundle offline: an independent reading of docs/format.md, sharing no code
+with the Rust one.
 
-    python chancery_verify.py EXPORT|ARCHIVE [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
+    python chancery_verify.py EXPORT|ARCHIVE|BUNDLE [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
 
 Needs Python 3.11 and the packages `blake3` and `cryptography`. It is one file, in the order of that page's sections (the
 numbers in brackets are theirs), so that an auditor can carry it, read it in one sitting, and trust it alone.
@@ -19,8 +20,11 @@ import re
 import struct
 import sys
 import unicodedata
+import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -80,6 +84,8 @@ PRINCIPAL_KINDS = range(8)
 PRINCIPALS_WITHOUT_ID = (0, 1, 7)
 EXTERNAL_SUBJECT = 7
 METHODS = range(5)
+# The kind of thing that a principal with an id is.
+ACTING = {2: 2, 3: 4, 4: 5, 5: 6, 6: 13}
 THING_KINDS = (*range(1, 22), *range(30, 33))
 SUBJECTS_MAX = 64
 PRINCIPAL_TEXT_MAX = 1024
@@ -88,14 +94,16 @@ IDEMPOTENCY_KEY_MAX = 255
 
 @dataclass
 class Header:
-    """What the verifier needs of a header; the rest is checked and let go."""
+    """What the verifier needs of a header; the rest is checked and let go. A thing is its kind and its id."""
 
     seq: int
     time: int
+    tenant: bytes
     kind: int
     version: int
     prev: bytes
     body_hash: bytes
+    things: set[tuple[int, bytes]]
 
 
 def parse_header(data: bytes) -> Header:
@@ -104,7 +112,7 @@ def parse_header(data: bytes) -> Header:
         raise Malformed("its layout is not known")
     seq = r.uint(8)
     time = int.from_bytes(r.take(8), "big", signed=True)
-    r.take(16)  # tenant
+    tenant = r.take(16)
     kind, version = r.uint(2), r.uint(2)
     prev, body_hash = r.take(32), r.take(32)
     principal, principal_id, principal_text = r.uint(1), r.take(16), r.text(PRINCIPAL_TEXT_MAX)
@@ -120,15 +128,17 @@ def parse_header(data: bytes) -> Header:
     subjects = r.uint(1)
     if subjects > SUBJECTS_MAX:
         raise Malformed("it has too many subjects")
+    things = {(ACTING[principal], principal_id)} if principal in ACTING else set()
     for _ in range(subjects):
-        if r.uint(1) not in THING_KINDS:
+        kind_of_thing = r.uint(1)
+        if kind_of_thing not in THING_KINDS:
             raise Malformed("a subject is of no known kind")
-        r.take(16)
+        things.add((kind_of_thing, r.take(16)))
     r.take(16 + 8)  # correlation, causation
     if r.text(IDEMPOTENCY_KEY_MAX):
         r.take(32)
     r.end()
-    return Header(seq, time, kind, version, prev, body_hash)
+    return Header(seq, time, tenant, kind, version, prev, body_hash, things)
 
 
 # --- [3] Hashes -------------------------------------------------------------------------------------------------------
@@ -160,10 +170,11 @@ class Tree:
         self.size = 0
         self.peaks: list[bytes] = []
 
-    def push(self, leaf: bytes) -> None:
+    def push(self, leaf: bytes, level: int = 0) -> None:
+        """Adds a leaf, or all leaves of a complete subtree by its root, where one of that level can start."""
         self.peaks.append(leaf)
-        self.size += 1
-        closed = self.size
+        self.size += 1 << level
+        closed = self.size >> level
         while closed % 2 == 0:
             right, left = self.peaks.pop(), self.peaks.pop()
             self.peaks.append(node_hash(left, right))
@@ -734,7 +745,7 @@ class Verifier:
     n: int = 0
     events: int = 0
     seals: int = 0
-    prev: bytes = ZERO_HASH
+    prev: bytes | None = ZERO_HASH
     time: int | None = None
     tree: Tree = field(default_factory=Tree)
     roots_hold: bool = True
@@ -748,15 +759,16 @@ class Verifier:
     bodies: dict = field(default_factory=lambda: {"intact": 0, "withheld": 0, "unknown": 0})
     head_roots: dict[int, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    # Of a bundle, what it was asked for.
+    census: Census | None = None
+    heads_not_compared: list[int] = field(default_factory=list)
 
     def found(self, seq: int, reason: str, detail: str) -> None:
         self.findings.append(Finding(seq, reason, detail))
 
     def event(self, frame: EventFrame) -> None:
         self.events += 1
-        if self.added:
-            self.found(self.added[0], "key", "a sealing key was added, and its commit went on")
-            self.added = None
+        self.commit_goes_on()
         try:
             header = parse_header(frame.header)
         except Malformed as why:
@@ -765,18 +777,46 @@ class Verifier:
         else:
             self.in_place(header)
             self.body(header, frame.body)
+            if self.census and (lacking := self.census.event(header, self.n, frame.body is not None)):
+                self.found(self.n, "choice", lacking)
         self.tree.push(leaf_hash(frame.header))
         self.prev = header_hash(frame.header)
         self.n += 1
+        self.note_heads()
+
+    def note_heads(self) -> None:
         if self.roots_hold and any(head.size == self.n for head in self.heads):
             self.head_roots[self.n] = self.tree.root()
+
+    def commit_goes_on(self) -> None:
+        if self.added:
+            self.found(self.added[0], "key", "a sealing key was added, and its commit went on")
+            self.added = None
+
+    def skipped(self, subtrees: list[tuple[int, bytes]]) -> None:
+        """Section 17: events that a bundle does not show."""
+        self.commit_goes_on()
+        for level, root in subtrees:
+            if level > 63 or self.n % (1 << level) or self.n + (1 << level) > U64_MAX:
+                if self.roots_hold:
+                    self.found(self.n, "tree", "no subtree as large as the one given can start here")
+                self.roots_hold = False
+                continue
+            missing = self.census.missing(self.n, 1 << level) if self.census else None
+            if missing is not None:
+                self.found(missing, "choice", "it was asked for and is not here")
+            if self.roots_hold:
+                self.tree.push(root, level)
+            self.n += 1 << level
+            self.note_heads()
+        self.prev = None
 
     def in_place(self, header: Header) -> None:
         if header.seq != self.n:
             self.found(self.n, "gap", f"event {header.seq} stands where {self.n} should")
             self.roots_hold = False
             self.n = header.seq
-        if header.prev != self.prev:
+        if self.prev is not None and header.prev != self.prev:
             self.found(self.n, "link", "it does not name the hash of the event before it")
         if self.time is not None and header.time < self.time:
             self.found(self.n, "time", "it is earlier than the event before it")
@@ -862,7 +902,7 @@ class Verifier:
             self.found(at, "signature", "the seal is not signed by the key then in force")
 
     def end(self) -> None:
-        if self.events == 0:
+        if self.n == 0:
             self.found(0, "gap", "there is no event")
         elif self.sealed_to < self.n:
             self.found(self.sealed_to, "checkpoint", "no seal signs this event")
@@ -875,6 +915,8 @@ class Verifier:
         last = max(head.size - 1, 0)
         if head.origin != self.origin or not any(head.signed_by(public) for _, public in self.keys):
             self.found(last, "head", "the head given is not signed by a key of this log")
+        elif self.census and head.size not in self.head_roots:
+            self.heads_not_compared.append(head.size)
         elif head.size > self.n:
             self.found(self.n, "truncated", f"the log ends here, and a head for {head.size} events was signed")
         elif self.head_roots.get(head.size, head.root) != head.root:
@@ -901,13 +943,15 @@ class Verifier:
                 "keys_consistent": "no" if reasons & KEYS else "yes",
             },
             "bodies": self.bodies,
-            "truncation_excluded_to": max((head.size for head in self.heads), default=None),
+            "truncation_excluded_to": max(
+                (head.size for head in self.heads if head.size not in self.heads_not_compared), default=None
+            ),
             "witnesses": "unwitnessed",
             "diverged": "diverged" in reasons,
             "first_broken": kept[0] if kept else None,
             "findings": kept,
             "findings_total": len(self.findings),
-        }
+        } | ({"bundle": self.census.verdict(not self.findings, self.heads_not_compared)} if self.census else {})
 
 
 def sealing_key(value: dict) -> bool:
@@ -1065,6 +1109,268 @@ def read_archive(place: Path) -> Iterator[EventFrame | bytes]:
                 raise ContainerFault(f"{name} ends before the next segment begins: {segment.torn or 'it is cut short'}")
 
 
+# --- [17] Evidence bundle ----------------------------------------------------------------------------------------------
+
+BUNDLE_MAGIC = b"chancery bundle 1\n"
+GZIP_MAGIC = b"\x1f\x8b"
+MANIFEST_BYTES_MAX = 64 * 1024
+SUBTREES_MAX = 128
+THINGS_MAX = 64
+THING_NAMES = {
+    "ledger": 1, "tenant": 2, "organisation": 3, "member": 4, "agent": 5, "client": 6, "credential": 7, "key": 8,
+    "challenge": 9, "token": 10, "session": 11, "mission": 12, "execution": 13, "action": 14, "approval": 15,
+    "audit_chain": 16, "audit_entry": 17, "destination": 18, "subscription": 19, "issuer": 20, "issuer_rule": 21,
+    "membership": 25, "transaction": 30, "dispute": 31, "policy": 32,
+}  # fmt: skip
+
+
+class Gunzip:
+    """One gzip stream, decompressed as it is read; nothing may follow it."""
+
+    def __init__(self, source: BinaryIO):
+        self.source = source
+        self.inflate = zlib.decompressobj(wbits=31)
+        self.ahead = b""
+        self.at = 0
+
+    def read(self, count: int) -> bytes:
+        if len(self.ahead) - self.at < count:
+            self.refill(count)
+        piece = self.ahead[self.at : self.at + count]
+        self.at += len(piece)
+        return piece
+
+    def refill(self, count: int) -> None:
+        parts = [self.ahead[self.at :]]
+        have = len(parts[0])
+        try:
+            while have < count and not self.inflate.eof:
+                data = self.inflate.unconsumed_tail or self.source.read(65536)
+                part = self.inflate.decompress(data, FRAME_BYTES_MAX)
+                if not data and not part:
+                    raise ContainerFault("its compression is damaged or cut short")
+                parts.append(part)
+                have += len(part)
+        except zlib.error:
+            raise ContainerFault("its compression is damaged or cut short") from None
+        self.ahead, self.at = b"".join(parts), 0
+
+    def is_over(self) -> bool:
+        return not self.read(1) and not self.inflate.unused_data and not self.source.read(1)
+
+
+@dataclass
+class Choice:
+    """What a bundle was asked for."""
+
+    first: int
+    end: int
+    from_time: int | None
+    to_time: int | None
+    tenant: bytes | None
+    things: set[tuple[int, bytes]]
+
+    def takes(self, header: Header) -> bool:
+        return (
+            self.first <= header.seq < self.end
+            and (self.from_time is None or header.time >= self.from_time)
+            and (self.to_time is None or header.time <= self.to_time)
+            and (self.tenant is None or header.tenant == self.tenant)
+            and (not self.things or bool(self.things & header.things))
+        )
+
+
+def micros(text: str) -> int:
+    """A time of the JSON form, `2026-01-02T03:04:05.678901Z`."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", text, re.ASCII):
+        raise Malformed("a time is not one")
+    since = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+@dataclass
+class Manifest:
+    """The first frame of a bundle. `given` is its choice, as it was written."""
+
+    origin: str
+    size: int
+    choice: Choice
+    bodies: bool
+    headers: bool
+    recorded: int | None
+    given: dict
+
+    def is_complete(self) -> bool:
+        return self.headers or (self.choice.tenant is None and not self.choice.things)
+
+
+def parse_manifest(payload: bytes) -> Manifest:
+    try:
+        found = json.loads(utf8(payload))
+        if set(found) != {"origin", "size", "choice", "bodies", "others", "recorded", "proves", "does_not_prove"}:
+            raise Malformed("the manifest has other members")
+        given = found["choice"]
+        if set(given) != {"first", "end", "from_time", "to_time", "tenant", "things"}:
+            raise Malformed("the choice has other members")
+        choice = Choice(
+            given["first"],
+            given["end"],
+            given["from_time"] and micros(given["from_time"]),
+            given["to_time"] and micros(given["to_time"]),
+            uuid.UUID(given["tenant"]).bytes if given["tenant"] else None,
+            {(THING_NAMES[thing["kind"]], uuid.UUID(thing["id"]).bytes) for thing in given["things"]},
+        )
+        bodies = {"included": True, "withheld": False}[found["bodies"]]
+        headers = {"headers": True, "left_out": False}[found["others"]]
+        numbers = [choice.first, choice.end, found["size"], found["recorded"] or 0]
+        if any(type(number) is not int for number in numbers) or not isinstance(found["origin"], str):
+            raise Malformed("the manifest is not one")
+        sound = 0 <= choice.first <= choice.end <= found["size"] <= U64_MAX and 0 < found["size"]
+        if not sound or len(given["things"]) > THINGS_MAX:
+            raise Malformed("the manifest contradicts itself")
+        return Manifest(found["origin"], found["size"], choice, bodies, headers, found["recorded"], given)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Malformed("the manifest is not one") from None
+
+
+@dataclass
+class Census:
+    """Counts what a bundle holds, and compares it with what was asked."""
+
+    manifest: Manifest
+    chosen: int = 0
+    beside: int = 0
+    kinds: dict[int, int] = field(default_factory=dict)
+    said: dict[int, int] | None = None
+    starts: bool = False
+    ends: bool = False
+    whole: bool = True
+
+    def event(self, header: Header, seq: int, has_body: bool) -> str | None:
+        choice = self.manifest.choice
+        if not choice.takes(header):
+            self.beside += 1
+            self.starts |= seq + 1 == choice.first and choice.from_time is not None and header.time < choice.from_time
+            self.ends |= seq == choice.end and choice.to_time is not None and header.time > choice.to_time
+            return None
+        self.chosen += 1
+        self.kinds[header.kind] = self.kinds.get(header.kind, 0) + 1
+        return "its body was asked for and is not here" if self.manifest.bodies and not has_body else None
+
+    def missing(self, start: int, leaves: int) -> int | None:
+        """The first of some events in a row that must be shown."""
+        first = max(start, self.manifest.choice.first)
+        if self.manifest.is_complete() and first < min(self.manifest.choice.end, start + leaves):
+            self.whole = False
+            return first
+        return None
+
+    def verdict(self, whole: bool, heads_not_compared: list[int]) -> dict:
+        choice = self.manifest.choice
+        starts = self.starts or choice.from_time is None or choice.first == 0
+        ends = self.ends or choice.to_time is None or choice.end == self.manifest.size
+        complete = whole and self.whole and self.manifest.is_complete()
+        return {
+            "choice": self.manifest.given,
+            "chosen": self.chosen,
+            "kinds": {str(kind): self.kinds[kind] for kind in sorted(self.kinds)},
+            "beside": self.beside,
+            "complete": "yes" if complete else "no",
+            "period_complete": "yes" if complete and starts and ends else "no",
+            "recorded": self.manifest.recorded,
+            "heads_not_compared": heads_not_compared,
+        }
+
+
+def read_frame(source: Gunzip) -> tuple[bytes, bytes]:
+    head = source.read(5)
+    if len(head) != 5:
+        raise ContainerFault("it ends before its end frame")
+    kind, length = struct.unpack(">cI", head)
+    if length > FRAME_BYTES_MAX:
+        raise ContainerFault("a frame is longer than frames may be")
+    payload = source.read(length)
+    if len(payload) != length:
+        raise ContainerFault("it ends before its end frame")
+    return kind, payload
+
+
+def read_manifest(source: Gunzip) -> Manifest:
+    if source.read(len(BUNDLE_MAGIC)) != BUNDLE_MAGIC:
+        raise ContainerFault("it does not begin as a bundle does")
+    kind, payload = read_frame(source)
+    if kind != b"M" or len(payload) > MANIFEST_BYTES_MAX:
+        raise ContainerFault("it has no manifest")
+    try:
+        return parse_manifest(payload)
+    except Malformed as why:
+        raise ContainerFault(str(why)) from None
+
+
+def read_bundle(source: Gunzip, census: Census) -> Iterator[EventFrame | bytes | list[tuple[int, bytes]]]:
+    """What follows the manifest, in order: events, seals as bytes, and subtrees in place of events."""
+    events = seals = subtrees = 0
+    while True:
+        kind, payload = read_frame(source)
+        if census.said is not None and kind != b"Z":
+            raise ContainerFault("a frame stands between the counts and the end")
+        if kind == b"E":
+            events += 1
+            yield event_frame(payload)
+        elif kind == b"S":
+            seals += 1
+            yield payload
+        elif kind == b"N":
+            if not payload or len(payload) % 33 or len(payload) // 33 > SUBTREES_MAX:
+                raise ContainerFault("a frame of subtrees is not one")
+            parts = [(payload[at], payload[at + 1 : at + 33]) for at in range(0, len(payload), 33)]
+            subtrees += len(parts)
+            yield parts
+        elif kind == b"C":
+            parts = [struct.unpack_from(">HQ", payload, at) for at in range(0, len(payload) - 9, 10)]
+            codes = [code for code, _ in parts]
+            if len(payload) % 10 or codes != sorted(set(codes)) or any(count == 0 for _, count in parts):
+                raise ContainerFault("its counts are not counts")
+            census.said = dict(parts)
+        elif kind == b"Z":
+            if census.said is None:
+                raise ContainerFault("it does not say how many events of each kind it holds")
+            if payload != struct.pack(">QQQ", events, seals, subtrees):
+                raise ContainerFault("it does not hold as many events, seals and subtrees as it says")
+            if not source.is_over():
+                raise ContainerFault("something follows its end")
+            return
+        else:
+            raise ContainerFault("a frame is of no known type")
+
+
+def verify_bundle(
+    source: BinaryIO, trusted: tuple[str, bytes] | None = None, heads: list[Seal] | None = None
+) -> dict:
+    """Reads a bundle to its end and gives the verdict. Raises ContainerFault when it does not begin as one."""
+    plain = Gunzip(source)
+    manifest = read_manifest(plain)
+    census = Census(manifest)
+    verifier = Verifier(trusted, heads or [], census=census)
+    try:
+        for piece in read_bundle(plain, census):
+            if isinstance(piece, EventFrame):
+                verifier.event(piece)
+            elif isinstance(piece, list):
+                verifier.skipped(piece)
+            else:
+                verifier.seal(piece)
+    except ContainerFault as why:
+        verifier.found(verifier.n, "container", str(why))
+    if census.said is not None:
+        if verifier.origin != manifest.origin or verifier.n != manifest.size:
+            verifier.found(verifier.n, "container", "its manifest is of another log, or another size of it")
+        elif census.said != census.kinds:
+            verifier.found(verifier.n, "container", "it does not hold as many events of each kind as it says")
+    verifier.end()
+    return verifier.verdict()
+
+
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
@@ -1075,6 +1381,9 @@ def show(verdict: dict) -> str:
     lines.append(f"{'trust':<18} {verdict['trust']}")
     excluded = verdict["truncation_excluded_to"]
     lines.append(f"{'tail cut off':<18} {'cannot be excluded' if excluded is None else f'excluded up to {excluded}'}")
+    if bundle := verdict.get("bundle"):
+        lines.append(f"{'asked for':<18} {bundle['chosen']} events, and {bundle['beside']} that prove them")
+        lines.append(f"{'complete':<18} {bundle['complete']}; the period: {bundle['period_complete']}")
     for finding in verdict["findings"]:
         lines.append(f"event {finding['seq']}: {finding['reason']}: {finding['detail']}")
     lines.append("WHOLE" if verdict["whole"] else f"NOT WHOLE: {verdict['findings_total']} findings")
@@ -1101,7 +1410,7 @@ def text_or_file(given: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Verify a Chancery export or archive offline (docs/format.md).")
+    parser = argparse.ArgumentParser(description="Verify a Chancery export, archive or evidence bundle offline (docs/format.md).")
     parser.add_argument("export", type=Path, help="what `chancery export` wrote, or an archive's directory or segment")
     parser.add_argument("--key", help="the verifier key you trust, or a file that holds it")
     parser.add_argument("--head", action="append", default=[], help="a seal of this log that you kept: a file")
@@ -1114,8 +1423,11 @@ def main() -> int:
             verdict = verify_items(read_archive(arguments.export), trusted, heads)
         else:
             with arguments.export.open("rb") as source:
-                verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source))
-    except (OSError, Malformed) as why:
+                if source.peek(2)[:2] == GZIP_MAGIC:
+                    verdict = verify_bundle(source, trusted, heads)
+                else:
+                    verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source))
+    except (OSError, Malformed, ContainerFault) as why:
         print(f"chancery_verify: not checked: {why}", file=sys.stderr)
         return 2
     if sys.stderr.isatty():

@@ -48,6 +48,11 @@ impl Daemon {
         self.api_key.is_some()
     }
 
+    /// The tenant to act in, as it was named.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     /// Gets a path.
     ///
     /// # Errors

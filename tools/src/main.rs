@@ -42,12 +42,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Verify a whole log offline; exit code 0 only if it is whole.
+    /// Verify a whole log, or an evidence bundle, offline; exit code 0 only if it is whole.
     Verify(verify::Arguments),
     /// Say what the log says of a thing or a view, now or at a past moment; a timeline; a difference. It believes the log:
     /// verify that first.
     Replay(replay::Arguments),
-    /// Write the whole log as one file that verifies anywhere.
+    /// Write the whole log as one file that verifies anywhere; or, where a part is named or --all, an evidence bundle.
     Export(export::Arguments),
     /// Copy a running daemon's log into a directory, verified; and its keys, encrypted as they are, if asked for.
     Backup(backup::Arguments),

@@ -85,6 +85,11 @@ struct Held {
 }
 
 impl Log {
+    /// A file that `chancery export` wrote.
+    pub const fn of_export(path: PathBuf) -> Self {
+        Self { data_dir: None, export: Some(path), archive: None, copy: false }
+    }
+
     /// Whether an option names one.
     pub const fn is_named(&self) -> bool {
         self.data_dir.is_some() || self.export.is_some() || self.archive.is_some()
@@ -147,7 +152,7 @@ impl Log {
                 // Segments are read in order only, and commits in them are whole or absent: as an export it is indexed.
                 let export = tempfile::NamedTempFile::with_prefix("chancery-")?;
                 let mut file = BufWriter::with_capacity(1 << 20, export.as_file());
-                export_archive(path, Bodies::Included, &mut file)?;
+                export_archive(path, &mut file)?;
                 drop(file);
                 // The index keeps the file open, so that its name is needed no longer.
                 Ok(Opened { log: indexed(export.path(), path)?, held: None })
@@ -170,10 +175,10 @@ fn indexed(export: &Path, named: &Path) -> anyhow::Result<Arc<dyn LogStore>> {
 ///
 /// # Errors
 /// When the archive cannot be read, or the export not written.
-pub fn export_archive(path: &Path, bodies: Bodies, out: &mut impl Write) -> anyhow::Result<Counts> {
+fn export_archive(path: &Path, out: &mut impl Write) -> anyhow::Result<Counts> {
     let mut reader = ArchiveReader::open(path)?;
     let bar = progress::events(None, "reading the archive");
-    let counts = export_items(&mut reader, bodies, &mut *out, |events| bar.set_position(events));
+    let counts = export_items(&mut reader, Bodies::Included, &mut *out, |events| bar.set_position(events));
     bar.finish_and_clear();
     let counts = counts.with_context(|| format!("{} was not read to its end", path.display()))?;
     note_leftover(&reader);

@@ -1,13 +1,15 @@
 //! `chancery verify`: is this log whole, and whose is it?
 
 use std::fs;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use chancery_ledger::body::Kind;
+use chancery_ledger::bundle::BundleReader;
 use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::tree::verifier_key::VerifierKey;
-use chancery_ledger::verify::{self, Known, Report, Trust};
+use chancery_ledger::verify::{self, Known, Population, Report, Trust, YesNo};
 use clap::Args;
 use tempfile::NamedTempFile;
 
@@ -16,6 +18,9 @@ use crate::{output, progress, prove, source};
 /// Arguments of `chancery verify`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// A file to verify: an evidence bundle, or an export.
+    #[arg(conflicts_with_all = ["data_dir", "export", "archive", "copy", "proof"])]
+    file: Option<PathBuf>,
     #[command(flatten)]
     log: source::Log,
     #[command(flatten)]
@@ -53,21 +58,50 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if !arguments.proof.is_empty() {
         return prove::verify(&arguments.proof, known.key.as_ref().map(|(key, _)| key), &known.heads);
     }
-    let report = arguments.log.with_items(|items, total, last_checkpoint| {
-        let kept = known.heads.iter().map(|head| head.checkpoint().size.0).max();
-        // It finds a log that lost its end by accident. Whoever can cut the log can cut this, so it excludes nothing.
-        known.heads.extend(last_checkpoint);
-        let bar = progress::events(total, "verifying");
-        let report = verify::verify(items, &known, |events| bar.set_position(events));
-        bar.finish_and_clear();
-        Ok(Report { truncation_excluded_to: kept, ..report? })
-    })?;
+    let report = match &arguments.file {
+        Some(path) if is_bundle(path)? => verify_bundle(path, &known)?,
+        Some(path) => verify_log(&source::Log::of_export(path.clone()), &mut known)?,
+        None => verify_log(&arguments.log, &mut known)?,
+    };
     arguments.trusted.advance(&report)?;
     match print(arguments, &report, was_pinned) {
         // The verdict stands, whoever stopped reading it.
         Err(error) if !output::is_broken_pipe(&error) => Err(error),
         _ => Ok(report.whole),
     }
+}
+
+fn verify_log(log: &source::Log, known: &mut Known) -> anyhow::Result<Report> {
+    log.with_items(|items, total, last_checkpoint| {
+        let kept = known.heads.iter().map(|head| head.checkpoint().size.0).max();
+        // It finds a log that lost its end by accident. Whoever can cut the log can cut this, so it excludes nothing.
+        known.heads.extend(last_checkpoint);
+        let bar = progress::events(total, "verifying");
+        let report = verify::verify(items, known, |events| bar.set_position(events));
+        bar.finish_and_clear();
+        Ok(Report { truncation_excluded_to: kept, ..report? })
+    })
+}
+
+/// Verifies an evidence bundle.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn verify_bundle(path: &Path, known: &Known) -> anyhow::Result<Report> {
+    let file = fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut bundle = BundleReader::open(file).with_context(|| format!("{} is no bundle", path.display()))?;
+    let bar = progress::events(None, "verifying");
+    let report = verify::verify_bundle(&mut bundle, known, |events| bar.set_position(events));
+    bar.finish_and_clear();
+    report.with_context(|| format!("{} was not read to its end", path.display()))
+}
+
+/// Whether a file begins as what is compressed does: of what can be verified, only bundles are.
+fn is_bundle(path: &Path) -> anyhow::Result<bool> {
+    let mut magic = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(2).read_to_end(&mut magic));
+    read.with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(magic == [0x1f, 0x8b])
 }
 
 fn print(arguments: &Arguments, report: &Report, was_pinned: bool) -> anyhow::Result<()> {
@@ -78,6 +112,7 @@ fn print(arguments: &Arguments, report: &Report, was_pinned: bool) -> anyhow::Re
     } else {
         print_for_people(&mut out, report)?;
         match &arguments.trusted.pin {
+            Some(_) if report.bundle.is_some() => {}
             Some(path) if report.whole && was_pinned => {
                 writeln!(out, "pin advanced to {} events: {}", report.size, path.display())?
             }
@@ -120,7 +155,8 @@ impl Trusted {
     /// When it cannot be written.
     pub fn advance(&self, report: &Report) -> anyhow::Result<()> {
         match &self.pin {
-            Some(path) if report.whole => Pin::advance(path, report),
+            // Of what a bundle does not show, nothing was verified.
+            Some(path) if report.whole && report.bundle.is_none() => Pin::advance(path, report),
             _ => Ok(()),
         }
     }
@@ -167,7 +203,14 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
         Trust::SelfNamed => "sealed by the key it names itself; --key or --pin says whose it must be",
     };
     let origin = report.origin.as_deref().unwrap_or("an unknown origin");
-    writeln!(out, "log of {origin}: {} events, {} seals", report.events, report.seals)?;
+    match &report.bundle {
+        None => writeln!(out, "log of {origin}: {} events, {} seals", report.events, report.seals)?,
+        Some(bundle) => writeln!(
+            out,
+            "bundle of {} events, and {} that prove them, of the first {} of {origin}",
+            bundle.chosen, bundle.beside, report.size
+        )?,
+    }
     let checks = [
         ("events authentic", report.checks.events_authentic),
         ("chain whole", report.checks.chain_whole),
@@ -175,7 +218,7 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
         ("keys consistent", report.checks.keys_consistent),
     ];
     for (name, verdict) in checks {
-        writeln!(out, "  {name:<18} {}", if verdict == verify::YesNo::Yes { "yes" } else { "NO" })?;
+        writeln!(out, "  {name:<18} {}", if verdict == YesNo::Yes { "yes" } else { "NO" })?;
     }
     let verify::BodyCounts { intact, withheld, unknown } = report.bodies;
     writeln!(out, "  bodies             {intact} intact, {withheld} withheld, {unknown} of unknown kinds")?;
@@ -185,6 +228,9 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
         None => writeln!(out, "  cut-off tail       not excluded: a log cannot show it; --head or --pin does")?,
     }
     writeln!(out, "  witnesses          {}", report.witnesses)?;
+    if let Some(bundle) = &report.bundle {
+        print_population(out, bundle)?;
+    }
     for finding in &report.findings {
         writeln!(out, "  {finding}")?;
     }
@@ -196,4 +242,31 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
         None => writeln!(out, "WHOLE"),
         Some(first) => writeln!(out, "NOT WHOLE: first broken at event {} ({})", first.seq, first.reason),
     }
+}
+
+fn print_population(out: &mut impl io::Write, bundle: &Population) -> io::Result<()> {
+    let (first, end) = (bundle.choice.first.0, bundle.choice.end.0);
+    let complete = match (bundle.complete, end.checked_sub(1).filter(|last| *last >= first)) {
+        (YesNo::Yes, Some(last)) => format!("yes: nothing asked for is missing from event {first} to {last}"),
+        (YesNo::Yes, None) => "yes: no event is in the range".to_owned(),
+        (YesNo::No, _) => "not shown: other events may have been asked for".to_owned(),
+    };
+    writeln!(out, "  complete           {complete}")?;
+    let times = [bundle.choice.from_time, bundle.choice.to_time];
+    if times.iter().any(Option::is_some) {
+        let [from, to] = times.map(|time| time.map_or("…".to_owned(), |time| time.to_string()));
+        let shown = if bundle.period_complete == YesNo::Yes { "that range is all of it" } else { "not shown" };
+        writeln!(out, "  period             {from} to {to}: {shown}")?;
+    }
+    if let Some(seq) = bundle.recorded {
+        writeln!(out, "  made by            event {seq} says who")?;
+    }
+    for size in &bundle.heads_not_compared {
+        writeln!(out, "  head of {size:<10} not compared: the bundle does not show the tree at that size")?;
+    }
+    for (code, count) in &bundle.kinds {
+        let name = Kind::from_code(*code).map_or_else(|| format!("kind {code}"), |kind| kind.name().to_owned());
+        writeln!(out, "  {count:>10} × {name}")?;
+    }
+    Ok(())
 }

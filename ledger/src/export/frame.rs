@@ -33,12 +33,14 @@ pub(crate) struct Frames<R: Read> {
     input: R,
     /// What was read and not yet taken.
     ahead: Bytes,
+    /// Why there is no more than that, if reading failed.
+    failed: Option<io::Error>,
     position: u64,
 }
 
 impl<R: Read> Frames<R> {
     pub(crate) const fn new(input: R) -> Self {
-        Self { input, ahead: Bytes::new(), position: 0 }
+        Self { input, ahead: Bytes::new(), failed: None, position: 0 }
     }
 
     /// How many bytes were taken.
@@ -65,6 +67,11 @@ impl<R: Read> Frames<R> {
         Ok(Some(Frame { head, payload: self.take(length as usize)? }))
     }
 
+    /// What it reads from, which may have been read further than was taken.
+    pub(crate) const fn input_mut(&mut self) -> &mut R {
+        &mut self.input
+    }
+
     /// Whether nothing follows.
     pub(crate) fn is_over(&mut self) -> Result<bool, SourceError> {
         Ok(!self.has_ahead(1)?)
@@ -86,13 +93,17 @@ impl<R: Read> Frames<R> {
 
     /// Reads on until there are at least so many bytes ahead; false when the input ends before that.
     fn has_ahead(&mut self, length: usize) -> io::Result<bool> {
-        if self.ahead.len() < length {
+        if self.ahead.len() < length && self.failed.is_none() {
             let room = AHEAD_BYTES.max(length);
             let mut bytes = Vec::with_capacity(room);
             bytes.extend_from_slice(&self.ahead);
-            (&mut self.input).take((room - bytes.len()) as u64).read_to_end(&mut bytes)?;
+            // What came before a failure is read all the same.
+            self.failed = (&mut self.input).take((room - bytes.len()) as u64).read_to_end(&mut bytes).err();
             self.ahead = bytes.into();
         }
-        Ok(self.ahead.len() >= length)
+        match self.failed.take_if(|_| self.ahead.len() < length) {
+            Some(error) => Err(error),
+            None => Ok(self.ahead.len() >= length),
+        }
     }
 }

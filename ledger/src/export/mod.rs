@@ -9,7 +9,7 @@ pub use log::ExportLog;
 pub use reader::ExportReader;
 pub(crate) use reader::event_item;
 pub use writer::{Bodies, Counts, ExportError, ExportWriter, export_items, export_log};
-pub(crate) use writer::{write_event, write_frame};
+pub(crate) use writer::{needed_by_verifiers, write_event, write_frame};
 
 /// First bytes of every export.
 pub const MAGIC: &[u8; 18] = b"chancery export 1\n";

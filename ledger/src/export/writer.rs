@@ -2,15 +2,18 @@
 
 use std::io::{self, Write};
 
+use serde::{Deserialize, Serialize};
+
 use super::{END, EVENT, FRAME_BYTES_MAX, MAGIC, SEAL, WITH_BODY, WITHHELD};
 use crate::body::Kind;
-use crate::event::Envelope;
+use crate::event::Outline;
 use crate::ids::TreeSize;
 use crate::store::{LogStore, StoreError};
 use crate::verify::{Item, SourceError, StoreItems};
 
 /// Whether the bodies of events go into an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bodies {
     /// All of them.
     Included,
@@ -149,7 +152,8 @@ pub fn export_items(
     for item in items {
         match item {
             Ok(Item::Event { header, body, .. }) => {
-                let body = body.filter(|_| bodies == Bodies::Included || needed_by_verifiers(&header));
+                let needed = || Outline::parse(&header).is_ok_and(|outline| needed_by_verifiers(outline.kind));
+                let body = body.filter(|_| bodies == Bodies::Included || needed());
                 writer.event(&header, body.as_deref())?;
                 progress(writer.counts.events);
             }
@@ -161,8 +165,8 @@ pub fn export_items(
     Ok(writer.finish()?.1)
 }
 
-/// Whether a header is of an event whose body a verifier must see: those of the ledger itself.
-fn needed_by_verifiers(header: &[u8]) -> bool {
+/// Whether a kind is one whose bodies a verifier must see: those of the ledger itself.
+pub(crate) fn needed_by_verifiers(kind: u16) -> bool {
     let kinds = [Kind::LedgerCreated, Kind::SigningKeyAdded, Kind::SigningKeyRetired, Kind::TailLost];
-    Envelope::parse(header).is_ok_and(|envelope| kinds.iter().any(|kind| kind.code() == envelope.kind))
+    kinds.iter().any(|needed| needed.code() == kind)
 }

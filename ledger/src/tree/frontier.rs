@@ -1,6 +1,6 @@
 //! The right edge of the tree: all a writer must keep to extend it and to know its root.
 
-use super::{NodeHash, Nodes, complete_subtrees, fold, node_hash};
+use super::{NodeHash, Nodes, Subtree, complete_subtrees, fold, node_hash};
 use crate::ids::TreeSize;
 
 /// The right edge of the tree: the roots of the complete subtrees its leaves consist of, one for each bit set in the
@@ -43,9 +43,24 @@ impl Frontier {
 
     /// Adds a leaf and gives the interior nodes it completes, from level 1 up.
     pub fn push(&mut self, leaf: NodeHash) -> Vec<NodeHash> {
-        let completed = self.size.0.trailing_ones() as usize;
+        self.join(Subtree { level: 0, root: leaf })
+    }
+
+    /// Adds all leaves of a complete subtree at once. False, and nothing is added, when none can start here: its size must
+    /// divide the number of leaves before it.
+    #[must_use]
+    pub fn push_subtree(&mut self, subtree: Subtree) -> bool {
+        let fits = subtree.fits_after(self.size.0);
+        if fits {
+            self.join(subtree);
+        }
+        fits
+    }
+
+    fn join(&mut self, Subtree { level, root }: Subtree) -> Vec<NodeHash> {
+        let completed = (self.size.0 >> level).trailing_ones() as usize;
         let left = self.subtrees.split_off(self.subtrees.len() - completed);
-        let mut node = leaf;
+        let mut node = root;
         let nodes: Vec<NodeHash> = left
             .into_iter()
             .rev()
@@ -55,7 +70,7 @@ impl Frontier {
             })
             .collect();
         self.subtrees.push(node);
-        self.size = self.size.next().tree_size();
+        self.size = TreeSize(self.size.0 + (1 << level));
         nodes
     }
 }

@@ -6,6 +6,7 @@
 //! ([`verifier_key`]); and the tree itself in pieces ([`tiles`]).
 
 pub mod consistency_proof;
+mod cover;
 mod frontier;
 pub mod origin;
 pub mod proof;
@@ -23,6 +24,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
+pub use cover::Cover;
 pub use frontier::Frontier;
 
 /// First byte of what a leaf hashes. RFC 6962 §2.1 sets leaves and nodes apart, so that no leaf passes for a node.
@@ -84,13 +86,26 @@ pub trait Nodes {
     fn node(&self, level: u8, index: u64) -> Result<NodeHash, Self::Error>;
 }
 
-/// The complete subtrees that leaves `first..end` consist of, largest first, as level and index.
+/// The root of a complete subtree of `2^level` leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subtree {
+    /// How high it is; 0 is a leaf, at most [`SUBTREE_LEVEL_MAX`].
+    pub level: u8,
+    /// Its root.
+    pub root: NodeHash,
+}
+
+/// The highest subtree in a tree of less than 2⁶⁴ leaves.
+pub const SUBTREE_LEVEL_MAX: u8 = 63;
+
+/// The complete subtrees that leaves `first..end` consist of, each as large as it can be, in order, as level and index.
 ///
-/// `first` must be a multiple of the largest, which holds for every range that RFC 6962 splits a tree into.
-fn complete_subtrees(first: u64, end: u64) -> impl Iterator<Item = (u8, u64)> {
+/// Of a range that RFC 6962 splits a tree into, they come largest first.
+pub(crate) fn complete_subtrees(first: u64, end: u64) -> impl Iterator<Item = (u8, u64)> {
     let mut at = first;
     std::iter::from_fn(move || {
-        let level = (end - at).checked_ilog2()?;
+        // One starts only where its size divides.
+        let level = (end - at).checked_ilog2()?.min(at.trailing_zeros());
         let index = at >> level;
         at += 1 << level;
         Some((level as u8, index))

@@ -1,15 +1,20 @@
 //! What one event says of the next, compared in order.
 
+use std::collections::BTreeMap;
+
 use super::item::{BodyState, KeyFact, Prepared, PreparedEvent};
+use super::population::Census;
 use super::report::{Against, BodyCounts, Finding, KeyInForce, Report, Trust, Why};
 use super::{Known, PendingSeal, SourceError};
 use crate::body::Kind;
+use crate::bundle::Manifest;
+use crate::ids::Seq;
 use crate::keys::PublicKey;
 use crate::link::Hash;
 use crate::time::Micros;
 use crate::tree::seal::Seal;
 use crate::tree::verifier_key::VerifierKey;
-use crate::tree::{Frontier, NodeHash};
+use crate::tree::{Frontier, NodeHash, Subtree};
 
 /// The state of a verification: constant in size but for the log's keys.
 pub(super) struct Chain<'a> {
@@ -20,7 +25,8 @@ pub(super) struct Chain<'a> {
     next: u64,
     events: u64,
     seals: u64,
-    prev: Hash,
+    /// The hash of the event before; `None` when that one is not shown.
+    prev: Option<Hash>,
     time: Micros,
     frontier: Frontier,
     /// Cleared by the first broken header or root: later roots then say nothing new.
@@ -41,6 +47,8 @@ pub(super) struct Chain<'a> {
     findings: Vec<Finding>,
     findings_total: u64,
     against: Against,
+    /// Of a bundle, what it was asked for.
+    census: Option<Census<'a>>,
 }
 
 impl<'a> Chain<'a> {
@@ -51,7 +59,7 @@ impl<'a> Chain<'a> {
             next: 0,
             events: 0,
             seals: 0,
-            prev: Hash::ZERO,
+            prev: Some(Hash::ZERO),
             time: Micros(i64::MIN),
             frontier: Frontier::empty(),
             roots_hold: true,
@@ -68,7 +76,12 @@ impl<'a> Chain<'a> {
             findings: Vec::new(),
             findings_total: 0,
             against: Against::default(),
+            census: None,
         }
+    }
+
+    pub(super) fn of_bundle(known: &'a Known, manifest: &'a Manifest) -> Self {
+        Self { census: Some(Census::new(manifest)), ..Self::new(known) }
     }
 
     pub(super) const fn events(&self) -> u64 {
@@ -83,6 +96,10 @@ impl<'a> Chain<'a> {
                 self.event(event);
                 None
             }
+            Prepared::Skipped(subtrees) => {
+                self.skipped(&subtrees);
+                None
+            }
             Prepared::Seal(Ok(seal)) => self.seal(seal),
             Prepared::Seal(Err(error)) => {
                 self.seals += 1;
@@ -94,9 +111,7 @@ impl<'a> Chain<'a> {
 
     fn event(&mut self, event: PreparedEvent) {
         self.events += 1;
-        if let Some((seq, _)) = self.rotation.take() {
-            self.found(seq, Why::Key, "a sealing key was added, and its commit went on");
-        }
+        self.commit_goes_on();
         match event.outline {
             Err(error) => {
                 self.found(self.next, Why::Header, error.to_string());
@@ -109,7 +124,7 @@ impl<'a> Chain<'a> {
                     self.roots_hold = false;
                     self.next = header.seq.0;
                 }
-                if header.prev != self.prev {
+                if self.prev.is_some_and(|prev| prev != header.prev) {
                     self.found(self.next, Why::Link, "it does not name the hash of the event before it");
                 }
                 if header.time < self.time {
@@ -118,6 +133,13 @@ impl<'a> Chain<'a> {
                 self.time = header.time;
                 self.body(event.body);
                 self.key_fact(event.fact, header.kind);
+                let (seq, census) = (Seq(self.next), self.census.as_mut());
+                let lacking = census
+                    .zip(event.role)
+                    .and_then(|(census, role)| census.event(seq, header.time, header.kind, &role));
+                if let Some(lacking) = lacking {
+                    self.found(self.next, Why::Choice, lacking);
+                }
             }
         }
         let nodes = self.frontier.push(event.leaf);
@@ -125,8 +147,13 @@ impl<'a> Chain<'a> {
             self.found(self.next, Why::Tree, "the tree's nodes kept with it are not those of the events");
             self.nodes_hold = false;
         }
-        self.prev = event.hash;
+        self.prev = Some(event.hash);
         self.next = self.next.saturating_add(1);
+        self.note_heads();
+    }
+
+    /// Keeps the root where a head of the reader's signs one.
+    fn note_heads(&mut self) {
         if self.roots_hold {
             for (head, root) in self.known.heads.iter().zip(&mut self.head_roots) {
                 if head.checkpoint().size.0 == self.next {
@@ -134,6 +161,35 @@ impl<'a> Chain<'a> {
                 }
             }
         }
+    }
+
+    /// A key that was added must be the last of its commit.
+    fn commit_goes_on(&mut self) {
+        if let Some((seq, _)) = self.rotation.take() {
+            self.found(seq, Why::Key, "a sealing key was added, and its commit went on");
+        }
+    }
+
+    /// Goes by events that are not shown.
+    fn skipped(&mut self, subtrees: &[Subtree]) {
+        self.commit_goes_on();
+        for subtree in subtrees {
+            if !subtree.fits_after(self.next) {
+                if self.roots_hold {
+                    self.found(self.next, Why::Tree, "no subtree as large as the one given can start here");
+                }
+                self.roots_hold = false;
+                continue;
+            }
+            if let Some(missing) = self.census.as_mut().and_then(|census| census.skipped(self.next, subtree.leaves())) {
+                self.found(missing, Why::Choice, "it was asked for and is not here");
+            }
+            // Where the roots hold, the edge is as long as the log.
+            self.roots_hold &= self.frontier.push_subtree(*subtree);
+            self.next = self.next.saturating_add(subtree.leaves());
+            self.note_heads();
+        }
+        self.prev = None;
     }
 
     fn body(&mut self, body: BodyState) {
@@ -217,21 +273,23 @@ impl<'a> Chain<'a> {
 
     pub(super) fn finish(mut self) -> Report {
         let end = self.last_seal.as_ref().map_or(0, |seal| seal.checkpoint().size.0);
-        if self.events == 0 {
+        if self.next == 0 {
             self.keep(Finding::new(0, Why::Gap, "there is no event"));
         } else if end < self.next {
             self.keep(Finding::new(end, Why::Checkpoint, "no seal signs this event"));
         }
         self.check_trust();
-        self.check_heads();
+        let not_compared = self.check_heads();
         let verifier_key =
             |key: &PublicKey| VerifierKey { origin: self.origin.clone().unwrap_or_default(), key: *key }.to_string();
         let keys = self
             .keys
             .iter()
             .map(|(from_size, key)| KeyInForce { from_size: *from_size, verifier_key: verifier_key(key) });
+        let heads = self.known.heads.iter().map(|head| head.checkpoint().size.0);
+        let whole = self.findings_total == 0;
         Report {
-            whole: self.findings_total == 0,
+            whole,
             events: self.events,
             seals: self.seals,
             size: self.sealed.map_or(0, |(size, _)| size),
@@ -240,15 +298,38 @@ impl<'a> Chain<'a> {
             keys: keys.collect(),
             checks: self.against.checks(),
             bodies: self.bodies,
-            truncation_excluded_to: self.known.heads.iter().map(|head| head.checkpoint().size.0).max(),
+            truncation_excluded_to: heads.filter(|size| !not_compared.contains(size)).max(),
             witnesses: "unwitnessed",
             diverged: self.against.diverged,
             first_broken: self.findings.first().cloned(),
+            bundle: self.census.map(|census| census.finish(whole, not_compared)),
             last_seal: self.last_seal.map(|seal| seal.bytes().clone()),
             origin: self.origin,
             findings: self.findings,
             findings_total: self.findings_total,
         }
+    }
+
+    /// As [`finish`](Self::finish), of a bundle whose end says these counts.
+    pub(super) fn finish_bundle(mut self, said: Option<&BTreeMap<u16, u64>>) -> Report {
+        if let (Some(census), Some(said)) = (&self.census, said) {
+            let manifest = census.manifest;
+            let agrees = census.agrees_with(Some(said));
+            if self.origin.as_ref() != Some(&manifest.origin) || self.next != manifest.size.0 {
+                self.keep(Finding::new(
+                    self.next,
+                    Why::Container,
+                    "its manifest is of another log, or another size of it",
+                ));
+            } else if !agrees {
+                self.keep(Finding::new(
+                    self.next,
+                    Why::Container,
+                    "it does not hold as many events of each kind as it says",
+                ));
+            }
+        }
+        self.finish()
     }
 
     fn check_trust(&mut self) {
@@ -258,13 +339,17 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn check_heads(&mut self) {
+    /// Compares the reader's heads; gives the sizes of those that a bundle has nothing to compare with.
+    fn check_heads(&mut self) -> Vec<u64> {
+        let mut not_compared = Vec::new();
         for (head, root) in self.known.heads.iter().zip(std::mem::take(&mut self.head_roots)) {
             let checkpoint = head.checkpoint();
             let (size, last) = (checkpoint.size.0, checkpoint.size.0.saturating_sub(1));
             let ours = self.origin.as_ref() == Some(&checkpoint.origin);
             if !ours || !self.keys.iter().any(|(_, key)| head.verify(key).is_ok()) {
                 self.keep(Finding::new(last, Why::Head, "the head given is not signed by a key of this log"));
+            } else if self.census.is_some() && root.is_none() {
+                not_compared.push(size);
             } else if size > self.next {
                 let detail = format!("the log ends here, and a head for {size} events was signed");
                 self.keep(Finding::new(self.next, Why::Truncated, detail));
@@ -272,6 +357,7 @@ impl<'a> Chain<'a> {
                 self.keep(Finding::new(last, Why::Diverged, "the log is not the one that the head given signs"));
             }
         }
+        not_compared
     }
 
     const fn before_next(&self) -> u64 {

@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 
+use super::population::{Census, Role};
 use crate::body::ledger::{Algorithm, FORMAT, Purpose};
 use crate::body::{Body, BodyError, Kind};
+use crate::bundle::Piece;
 use crate::event::{HeaderError, Outline};
 use crate::ids::{Seq, TreeSize};
 use crate::keys::PublicKey;
 use crate::link::{self, Hash};
 use crate::store::{LogStore, Part, Parts, StoreError};
 use crate::tree::seal::{Seal, SealError};
-use crate::tree::{NodeHash, leaf_hash};
+use crate::tree::{NodeHash, Subtree, leaf_hash};
 
 /// One thing read: an event, or the seal of the commit that ended with the event before it.
 #[derive(Debug, Clone)]
@@ -96,6 +98,7 @@ impl Iterator for StoreItems<'_> {
 pub(super) enum Prepared {
     Event(PreparedEvent),
     Seal(Result<Seal, SealError>),
+    Skipped(Vec<Subtree>),
 }
 
 pub(super) struct PreparedEvent {
@@ -105,6 +108,8 @@ pub(super) struct PreparedEvent {
     pub nodes: Option<Vec<NodeHash>>,
     pub body: BodyState,
     pub fact: Option<Box<KeyFact>>,
+    /// What it is to a bundle's choice.
+    pub role: Option<Role>,
 }
 
 /// How a body stands to its header.
@@ -127,10 +132,11 @@ pub(super) enum KeyFact {
 }
 
 impl Prepared {
-    pub(super) fn of(item: Item) -> Self {
-        match item {
-            Item::Seal(bytes) => Self::Seal(Seal::parse(&bytes)),
-            Item::Event { header, body, nodes } => {
+    pub(super) fn of(piece: Piece, census: Option<&Census<'_>>) -> Self {
+        match piece {
+            Piece::Skipped(subtrees) => Self::Skipped(subtrees),
+            Piece::Item(Item::Seal(bytes)) => Self::Seal(Seal::parse(&bytes)),
+            Piece::Item(Item::Event { header, body, nodes }) => {
                 let outline = Outline::parse(&header);
                 let (state, fact) = match &outline {
                     Ok(outline) => body_state(outline, body.as_deref()),
@@ -143,6 +149,7 @@ impl Prepared {
                     nodes,
                     body: state,
                     fact: fact.map(Box::new),
+                    role: census.map(|census| census.role(&header, body.is_some())),
                 })
             }
         }

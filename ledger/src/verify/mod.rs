@@ -5,19 +5,25 @@
 
 mod chain;
 mod item;
+mod population;
 mod report;
 
 pub use item::{Item, SourceError, StoreItems};
+pub use population::Population;
 pub use report::{BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why, YesNo};
+
+use std::io::Read;
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::bundle::{BundleReader, Piece};
 use crate::keys::PublicKey;
 use crate::tree::seal::Seal;
 use crate::tree::verifier_key::VerifierKey;
 
 use chain::Chain;
 use item::Prepared;
+use population::Census;
 
 /// Items read, prepared and compared at a time: with the largest bodies 256 MiB, with usual ones 4 MiB.
 const CHUNK_ITEMS: usize = 4096;
@@ -35,18 +41,45 @@ pub struct Known {
 ///
 /// # Errors
 /// [`SourceError::Read`] when the source cannot be read at all; damage is not an error but a finding.
-pub fn verify<S>(mut items: S, known: &Known, mut progress: impl FnMut(u64)) -> Result<Report, SourceError>
+pub fn verify<S>(items: S, known: &Known, progress: impl FnMut(u64)) -> Result<Report, SourceError>
 where
     S: Iterator<Item = Result<Item, SourceError>> + Send,
 {
-    let mut chain = Chain::new(known);
-    let mut chunk = prepare_chunk(&mut items);
+    let chain = follow(items.map(|item| item.map(Piece::Item)), Chain::new(known), None, progress)?;
+    Ok(chain.finish())
+}
+
+/// Verifies a bundle, of which only the manifest was read. `progress` is told how many events have been read.
+///
+/// # Errors
+/// [`SourceError::Read`] when it cannot be read at all; damage is not an error but a finding.
+pub fn verify_bundle<R>(
+    bundle: &mut BundleReader<R>, known: &Known, progress: impl FnMut(u64),
+) -> Result<Report, SourceError>
+where
+    R: Read + Send,
+{
+    let manifest = bundle.manifest().clone();
+    // Chosen or not is said of each event by itself, while the chain counts.
+    let census = Census::new(&manifest);
+    let chain = follow(&mut *bundle, Chain::of_bundle(known, &manifest), Some(&census), progress)?;
+    Ok(chain.finish_bundle(bundle.kinds()))
+}
+
+/// Reads pieces to their end.
+fn follow<'a, S>(
+    mut pieces: S, mut chain: Chain<'a>, census: Option<&Census<'_>>, mut progress: impl FnMut(u64),
+) -> Result<Chain<'a>, SourceError>
+where
+    S: Iterator<Item = Result<Piece, SourceError>> + Send,
+{
+    let mut chunk = prepare_chunk(&mut pieces, census);
     while !chunk.0.is_empty() || chunk.1.is_some() {
         let (prepared, end) = chunk;
         let over = end.is_some();
         // The next chunk is read and prepared while this one is compared.
         let (next, ()) = rayon::join(
-            || if over { (Vec::new(), None) } else { prepare_chunk(&mut items) },
+            || if over { (Vec::new(), None) } else { prepare_chunk(&mut pieces, census) },
             || compare(&mut chain, prepared),
         );
         progress(chain.events());
@@ -57,7 +90,7 @@ where
         }
         chunk = next;
     }
-    Ok(chain.finish())
+    Ok(chain)
 }
 
 enum End {
@@ -65,23 +98,23 @@ enum End {
     Fault(SourceError),
 }
 
-/// Reads a chunk, and works out of each item all that needs no other.
-fn prepare_chunk<S>(items: &mut S) -> (Vec<Prepared>, Option<End>)
+/// Reads a chunk, and works out of each piece all that needs no other.
+fn prepare_chunk<S>(pieces: &mut S, census: Option<&Census<'_>>) -> (Vec<Prepared>, Option<End>)
 where
-    S: Iterator<Item = Result<Item, SourceError>>,
+    S: Iterator<Item = Result<Piece, SourceError>>,
 {
     let mut read = Vec::with_capacity(CHUNK_ITEMS);
     let end = loop {
         if read.len() == CHUNK_ITEMS {
             break None;
         }
-        match items.next() {
-            Some(Ok(item)) => read.push(item),
+        match pieces.next() {
+            Some(Ok(piece)) => read.push(piece),
             Some(Err(fault)) => break Some(End::Fault(fault)),
             None => break Some(End::Over),
         }
     };
-    (read.into_par_iter().with_min_len(64).map(Prepared::of).collect(), end)
+    (read.into_par_iter().with_min_len(64).map(|piece| Prepared::of(piece, census)).collect(), end)
 }
 
 fn compare(chain: &mut Chain<'_>, prepared: Vec<Prepared>) {
@@ -118,4 +151,4 @@ impl PendingSeal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::population::Population;
 use crate::link::Hash;
 
 /// What is wrong, by the rule that found it.
@@ -38,6 +39,8 @@ pub enum Why {
     Truncated,
     /// The log contradicts a head from elsewhere.
     Diverged,
+    /// A bundle lacks what was asked for.
+    Choice,
 }
 
 impl fmt::Display for Why {
@@ -57,6 +60,7 @@ impl fmt::Display for Why {
             Self::Head => "head",
             Self::Truncated => "truncated",
             Self::Diverged => "diverged",
+            Self::Choice => "choice",
         })
     }
 }
@@ -176,6 +180,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many findings there are.
     pub findings_total: u64,
+    /// What a bundle says of what was asked for; none of a whole log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Population>,
     /// The last seal, for the reader to keep as a head.
     #[serde(skip)]
     pub last_seal: Option<bytes::Bytes>,
@@ -207,6 +214,8 @@ impl Against {
             Why::Checkpoint => (self.authentic, self.tree) = (true, true),
             Why::Signature => (self.authentic, self.keys) = (true, true),
             Why::Diverged => (self.tree, self.diverged) = (true, true),
+            // What is there is still what it is.
+            Why::Choice => {}
         }
     }
 

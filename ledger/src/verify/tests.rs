@@ -18,13 +18,13 @@ use crate::time::Micros;
 use crate::tree::seal::Checkpoint;
 use crate::tree::{Frontier, leaf_hash};
 
-const ORIGIN: &str = "chancery.test/verify";
+pub(crate) const ORIGIN: &str = "chancery.test/verify";
 
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(Zeroizing::new([seed; 32]))
 }
 
-fn verifier_key(seed: u8) -> VerifierKey {
+pub(crate) fn verifier_key(seed: u8) -> VerifierKey {
     VerifierKey { origin: ORIGIN.to_owned(), key: key(seed).public() }
 }
 
@@ -114,7 +114,7 @@ impl Forge {
 }
 
 /// 25 events: commits of 1, 1, 5, 8, 2 and 4 events, a rotation from key 1 to key 2 among them, and 4 more of one.
-fn good() -> Vec<Item> {
+pub(crate) fn good() -> Vec<Item> {
     let mut forge = Forge::new(1);
     for commit in [1, 5, 8] {
         forge.agents(commit);

@@ -1,4 +1,6 @@
-//! `chancery export`: the whole log as one file, from a data directory or from a running daemon.
+//! `chancery export`: the whole log as one file, or evidence of a part of it, from a log or from a running daemon.
+
+mod bundle;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -6,34 +8,28 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chancery_ledger::export::{Bodies, Counts, ExportReader, export_log};
-use chancery_ledger::store::LogStore as _;
+use chancery_ledger::export::{Bodies, Counts, ExportReader, export_items};
 use chancery_ledger::verify::Item;
 use clap::Args;
 
+use self::bundle::Choosing;
 use crate::client::Daemon;
 use crate::progress;
-use crate::source::{Stopped, data_dir_of_environment, export_archive};
+use crate::source::{self, data_dir_of_environment};
 
 /// Arguments of `chancery export`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A daemon's data directory; the daemon must be stopped. Without it the running daemon is asked, if there is an API
-    /// key [env: CHANCERY_DATA_DIR, unless there is an API key].
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
-    /// An archive to make one file of, in place of a data directory.
-    #[arg(long, conflicts_with = "data_dir")]
-    archive: Option<PathBuf>,
-    /// Read a temporary copy of the data directory's log, so that nothing at all is written there.
-    #[arg(long)]
-    copy: bool,
+    #[command(flatten)]
+    log: source::Log,
     #[command(flatten)]
     daemon: Daemon,
+    #[command(flatten)]
+    choosing: Choosing,
     /// The file to write; it must not exist yet. Only its owner may read it.
     #[arg(long)]
     out: PathBuf,
-    /// Leave the bodies out: the export still verifies, and says nothing of what happened.
+    /// Leave the bodies out: what is written still verifies, and says nothing of what happened.
     #[arg(long)]
     without_bodies: bool,
 }
@@ -47,6 +43,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if out.symlink_metadata().is_ok() {
         bail!("{} exists already, and an export never replaces a file: name another", out.display());
     }
+    if arguments.choosing.is_asked() || arguments.daemon.tenant().is_some() {
+        return bundle::run(arguments);
+    }
     let Counts { events, seals } = whole_or_nothing(out, |file| write(arguments, file))?;
     let out = out.display();
     writeln!(io::stdout(), "{out}: {events} events, {seals} seals; `chancery verify --export {out}` verifies it")?;
@@ -55,29 +54,36 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 
 fn write(arguments: &Arguments, file: &File) -> anyhow::Result<Counts> {
     let mut file = BufWriter::with_capacity(1 << 20, file);
-    let of_environment = || data_dir_of_environment().map(PathBuf::from).filter(|_| !arguments.daemon.has_key());
-    if let Some(archive) = &arguments.archive {
-        return export_archive(archive, bodies(arguments.without_bodies), &mut file);
-    }
-    let counts = match arguments.data_dir.clone().or_else(of_environment) {
-        Some(dir) => of_stopped(&Stopped::open(&dir, arguments.copy)?, arguments.without_bodies, &mut file)?,
-        None if arguments.daemon.has_key() => of_running(&arguments.daemon, arguments.without_bodies, &mut file)?,
-        None => bail!("name a stopped daemon's --data-dir, or give an --api-key for the one that runs"),
+    let counts = match arguments.of_running()? {
+        true => of_running(&arguments.daemon, arguments.without_bodies, &mut file)?,
+        false => of_log(&arguments.log, arguments.bodies(), &mut file)?,
     };
     file.flush()?;
     Ok(counts)
 }
 
-const fn bodies(without: bool) -> Bodies {
-    if without { Bodies::Withheld } else { Bodies::Included }
+impl Arguments {
+    /// Whether the running daemon is asked, and no log read.
+    fn of_running(&self) -> anyhow::Result<bool> {
+        let has_key = self.daemon.has_key();
+        if !has_key && !self.log.is_named() && data_dir_of_environment().is_none() {
+            bail!("name a stopped daemon's --data-dir, or give an --api-key for the one that runs");
+        }
+        Ok(has_key && !self.log.is_named())
+    }
+
+    const fn bodies(&self) -> Bodies {
+        if self.without_bodies { Bodies::Withheld } else { Bodies::Included }
+    }
 }
 
-fn of_stopped(stopped: &Stopped, without_bodies: bool, out: &mut impl Write) -> anyhow::Result<Counts> {
-    let bodies = bodies(without_bodies);
-    let bar = progress::events(Some(stopped.log.size().0), "exporting");
-    let counts = export_log(&stopped.log, stopped.log.size(), bodies, out, |events| bar.set_position(events));
-    bar.finish_and_clear();
-    Ok(counts?)
+fn of_log(log: &source::Log, bodies: Bodies, out: &mut impl Write) -> anyhow::Result<Counts> {
+    log.with_items(|items, total, _| {
+        let bar = progress::events(total, "exporting");
+        let counts = export_items(items, bodies, out, |events| bar.set_position(events));
+        bar.finish_and_clear();
+        Ok(counts?)
+    })
 }
 
 /// Copies what the daemon sends, and reads it on the way: a stream that broke off looks like a short one otherwise.
@@ -100,7 +106,9 @@ pub fn of_running(daemon: &Daemon, without_bodies: bool, out: &mut impl Write) -
 
 /// Reads from one, and writes what was read to the other.
 struct Tee<'a, R, W> {
+    /// What is read.
     from: R,
+    /// Where it goes too.
     to: &'a mut W,
 }
 
