@@ -62,6 +62,8 @@ pub const PAGE_DEFAULT: u32 = 50;
 /// Events that one page of `GET /v1/events` looks at before it answers with what it found and a cursor, so that a rare
 /// kind in a long log does not hold a request for minutes.
 pub const EVENTS_EXAMINED_MAX: usize = 10_000;
+/// Past scope checks that one page of a dry run decides again, each with the token's signature: a fraction of a second.
+pub const DRY_RUN_EXAMINED_MAX: usize = 1_000;
 /// Events that a live stream renders before it hands them over.
 pub const STREAM_CHUNK_EVENTS: usize = 64;
 /// Chunks of a live stream that wait for a slow client; the log keeps the rest.

@@ -6,6 +6,7 @@ use chancery_ledger::event::ReadError;
 use chancery_ledger::ids::Seq;
 use chancery_ledger::store::StoreError;
 use chancery_projections::context::ContextError;
+use chancery_projections::difference::DifferenceError;
 use chancery_projections::event_view::EventViewError;
 use chancery_projections::lane::agentidp::view::AuditError;
 use chancery_projections::lane::alsorn::view::ChainError;
@@ -195,6 +196,16 @@ impl From<EventViewError> for Problem {
                 tracing::error!(%error, "an event cannot be rendered");
                 Self::Internal
             }
+        }
+    }
+}
+
+impl From<DifferenceError> for Problem {
+    fn from(error: DifferenceError) -> Self {
+        match error {
+            DifferenceError::View(error) => error.into(),
+            DifferenceError::Store(error) => error.into(),
+            DifferenceError::Event { source, .. } => source.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::auth::Mount;
 use crate::dialect::{agentidp, alsorn, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
-use crate::native::{admin, backup, commands, events, export, openapi, proofs, stream, views};
+use crate::native::{admin, backup, commands, difference, events, export, openapi, proofs, stream, views};
 use crate::path_table::PathTable;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -35,6 +35,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/events/stream", &stream::STREAM),
     Route(GET, "/v1/events/{seq}", &events::EVENT),
     Route(GET, "/v1/events/{seq}/proof", &proofs::PROOF),
+    Route(GET, "/v1/diff", &difference::DIFFERENCE),
     Route(GET, "/v1/identity/ledger", &views::identity::LEDGER),
     Route(GET, "/v1/identity/keys", &views::identity::KEYS),
     Route(GET, "/v1/identity/tenants", &views::identity::TENANTS),
@@ -82,6 +83,8 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/trust/policies/{kind}", &views::trust::POLICY),
     Route(GET, "/v1/trust/policies/{kind}/versions", &views::trust::POLICY_VERSIONS),
     Route(POST, "/v1/trust/policies/scoring/dry-run", &views::trust::DRY_RUN),
+    Route(GET, "/v1/trust/policies/scope/dry-run", &views::scope_checks::IN_FORCE),
+    Route(POST, "/v1/trust/policies/scope/dry-run", &views::scope_checks::GIVEN),
     Route(GET, "/v1/ledger/checkpoints/{size}", &proofs::CHECKPOINT_OF),
     Route(GET, "/v1/ledger/consistency/{old}/{new}", &proofs::CONSISTENCY),
     Route(GET, "/v1/ledger/export", &export::EXPORT),

@@ -215,6 +215,12 @@ impl<'a> Context<'a> {
         open_with(made, self.secrets, &place, value)
     }
 
+    /// Opens fields of what was there before the command.
+    #[must_use]
+    pub fn opener(&self) -> Opener<'_> {
+        Opener::new(self.secrets)
+    }
+
     /// Signs with the tenant's CA; `None` when the tenant has none.
     ///
     /// # Errors

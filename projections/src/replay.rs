@@ -9,27 +9,28 @@ use std::sync::Arc;
 use std::thread;
 
 use chancery_ledger::event::{self, HeaderError};
-use chancery_ledger::ids::{
-    AgentId, AuditChainId, ChallengeId, CredentialId, MemberId, MissionId, OrganisationId, Seq, Subject, TenantId,
-    ThingKind, TokenId, TreeSize,
-};
+use chancery_ledger::ids::{AgentId, Seq, Subject, TenantId, ThingKind, TreeSize};
 use chancery_ledger::keystore::Secrets;
 use chancery_ledger::store::{LogStore, StoreError};
 use chancery_ledger::time::Micros;
 use serde::Serialize;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::context::Opener;
+use crate::difference::{Between, Change, DifferenceError};
 use crate::event_view::{self, EventView, EventViewError};
 use crate::journal::{self, Filter};
 use crate::rows::store::ViewStore;
-use crate::rows::table::Table;
-use crate::rows::{Order, RowsError, Scan};
-use crate::view::{Held, Reading, ViewError};
+use crate::rows::{Order, RowsError};
+use crate::things;
+use crate::token::dry_run::{CheckDryRun, DryRunError, Past, Under};
+use crate::trust;
+use crate::trust::scope_rules::ScopeRules;
+use crate::trust::scoring::Scoring;
+use crate::trust::view::DryRunView;
+use crate::view::{Held, Paging, ViewError};
 use crate::views::{PerView, View, open_stores};
 use crate::worker::{WorkerError, catch_up};
-use crate::{execution, identity, token};
 
 /// Replaying failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,12 @@ pub enum ReplayError {
         /// Why.
         source: EventViewError,
     },
+    /// Two moments could not be compared.
+    #[error("the two moments cannot be compared: {0}")]
+    Difference(#[from] DifferenceError),
+    /// Past scope checks could not be asked again.
+    #[error("{0}; run `chancery verify` on the log")]
+    DryRun(#[from] DryRunError),
     /// The rebuilt views could not be read.
     #[error("the rebuilt views cannot be read: {0}")]
     View(#[from] ViewError),
@@ -103,21 +110,6 @@ impl Moment {
     }
 }
 
-/// A thing that changed.
-#[derive(Debug, Clone, Serialize)]
-pub struct Change {
-    /// The thing.
-    pub subject: Subject,
-    /// What it was; `null` when it was not there.
-    pub before: Option<Value>,
-    /// What it is.
-    pub after: Option<Value>,
-    /// Which of its fields differ.
-    pub fields: Vec<String>,
-    /// The events about it in between, in order.
-    pub events: Vec<Seq>,
-}
-
 /// A view's digest as replayed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Digest {
@@ -129,18 +121,14 @@ pub struct Digest {
     pub digest: String,
 }
 
-/// The kinds of things that views show.
-pub const SHOWN: [ThingKind; 9] = [
-    ThingKind::Tenant,
-    ThingKind::Organisation,
-    ThingKind::Member,
-    ThingKind::Agent,
-    ThingKind::Credential,
-    ThingKind::Challenge,
-    ThingKind::Token,
-    ThingKind::Mission,
-    ThingKind::AuditChain,
-];
+/// Whose scope checks are asked again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Whose {
+    /// Only this tenant's.
+    pub tenant: Option<TenantId>,
+    /// Only those of this agent's tokens.
+    pub agent: Option<AgentId>,
+}
 
 /// Rows or positions read at a time.
 const PAGE: usize = 256;
@@ -181,6 +169,7 @@ impl Replay {
                 Err(panic) => std::panic::resume_unwind(panic),
             })
         })?;
+        stores.iter().try_for_each(|(_, store)| store.store_cursor())?;
         Ok(Self { log, secrets, stores })
     }
 
@@ -191,13 +180,22 @@ impl Replay {
     }
 
     /// What the log says of a thing at a moment; `None` when it was not there, or is of a kind that no view shows
-    /// ([`SHOWN`]).
+    /// ([`things::SHOWN`]).
     ///
     /// # Errors
     /// [`ReplayError`].
     pub fn thing(&self, subject: Subject, at: Moment) -> Result<Option<Value>, ReplayError> {
         let held = self.held(at.seq)?;
-        Ok(render(&held.reading(Opener::new(&*self.secrets), at.now), subject)?)
+        Ok(things::render(&held.reading(Opener::new(&*self.secrets), at.now), subject)?)
+    }
+
+    /// How far an agent was trusted at a moment; `None` when it was not there.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub fn trust(&self, agent: AgentId, at: Moment) -> Result<Option<Value>, ReplayError> {
+        let held = self.held(at.seq)?;
+        Ok(things::trust_of(&held.reading(Opener::new(&*self.secrets), at.now), agent)?)
     }
 
     /// Calls `visit` with each thing of a kind as it was at a moment, in the order of their ids, which is that of their
@@ -212,12 +210,12 @@ impl Replay {
         let reading = held.reading(Opener::new(&*self.secrets), at.now);
         let mut from: Option<[u8; 16]> = None;
         loop {
-            let page = ids_from(&reading, kind, from)?;
+            let page = things::ids_from(&reading, kind, from)?;
             let Some(last) = page.last() else { return Ok(()) };
             from = last.as_u128().checked_add(1).map(u128::to_be_bytes);
             for id in page {
                 let subject = Subject { kind, id };
-                if let Some(value) = render(&reading, subject)?
+                if let Some(value) = things::render(&reading, subject)?
                     && visit(subject, value).is_break()
                 {
                     return Ok(());
@@ -263,9 +261,7 @@ impl Replay {
     }
 
     /// Calls `visit` with what differs between two moments: each thing that an event in between is about and that is not
-    /// as it was, or only `about` one thing. Things come by kind and id. Ends early when `visit` says so.
-    ///
-    /// Holds the positions of one thing's events in memory at a time, and no more.
+    /// as it was, in the order of these events, or only `about` one thing. Ends early when `visit` says so.
     ///
     /// # Errors
     /// [`ReplayError`].
@@ -274,55 +270,98 @@ impl Replay {
     ) -> Result<(), ReplayError> {
         let (before, after) = (self.held(from.seq)?, self.held(to.seq)?);
         let opener = Opener::new(&*self.secrets);
-        let (before, after) = (before.reading(opener, from.now), after.reading(opener, to.now));
-        self.each_touched(from.seq, to.seq, about, |subject, events| {
-            let (before, after) = (render(&before, subject)?, render(&after, subject)?);
-            let fields = differing(before.as_ref(), after.as_ref());
-            if fields.is_empty() {
-                return Ok(ControlFlow::Continue(()));
-            }
-            Ok(visit(Change { subject, before, after, fields, events }))
+        let journal = self.stores.get(View::Journal).snapshot();
+        let between = Between {
+            log: &*self.log,
+            journal: &journal,
+            before: (from.seq, before.reading(opener, from.now)),
+            after: (to.seq, after.reading(opener, to.now)),
+            tenant: None,
+        };
+        if let Some(subject) = about {
+            // It is the last, so whether to go on is no question.
+            let _ = between.of(subject)?.map(visit);
+            return Ok(());
+        }
+        Ok(between.each_event(from.seq, |_, changes| changes.into_iter().try_for_each(&mut visit))?)
+    }
+
+    /// Calls `visit` with each scope check after an event, up to another, as it would end under rules; under those in
+    /// force at the end of what was replayed, if none are given. Tenant by tenant, each in order. Ends early when `visit`
+    /// says so.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub fn scope_checks(
+        &self, whose: Whose, rules: Option<&ScopeRules>, from: Seq, to: Seq,
+        mut visit: impl FnMut(CheckDryRun) -> ControlFlow<()>,
+    ) -> Result<(), ReplayError> {
+        let end = self.size().last().unwrap_or(Seq(0));
+        let now = self.held(end)?;
+        let opener = Opener::new(&*self.secrets);
+        let journal = self.stores.get(View::Journal).snapshot();
+        let trust = now.reading(opener, Micros(0)).trust;
+        self.each_tenant(whose.tenant, end, |tenant| {
+            let under = rules.map_or(Under::InForce(trust), Under::Given);
+            let past = Past { log: &*self.log, journal: &journal, opener, tenant, agent: whose.agent, under };
+            let mut flow = ControlFlow::Continue(());
+            past.each(self.held(end)?, from.next(), to, |_, check| {
+                flow = check.map_or(ControlFlow::Continue(()), &mut visit);
+                flow
+            })?;
+            Ok(flow)
         })
     }
 
-    /// Calls `visit` with each thing that events after `from`, up to `to`, are about, and with their positions.
-    fn each_touched(
-        &self, from: Seq, to: Seq, about: Option<Subject>,
-        mut visit: impl FnMut(Subject, Vec<Seq>) -> Result<ControlFlow<()>, ReplayError>,
+    /// Calls `visit` with each agent's score at a moment, and what it would be by other rules. Ends early when `visit` says
+    /// so.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub fn scores(
+        &self, tenant: Option<TenantId>, rules: &Scoring, at: Moment,
+        mut visit: impl FnMut(DryRunView) -> ControlFlow<()>,
     ) -> Result<(), ReplayError> {
-        let journal = self.stores.get(View::Journal).snapshot();
-        let mut after = about.map(|subject| (subject, from));
-        let mut gathered: Option<(Subject, Vec<Seq>)> = None;
-        loop {
-            let page = journal::by_subject(&journal, after, PAGE)?;
-            for (subject, seq) in page.iter().copied() {
-                if about.is_some_and(|about| about != subject) {
-                    break;
+        let held = self.held(at.seq)?;
+        let reading = held.reading(Opener::new(&*self.secrets), at.now);
+        self.each_tenant(tenant, at.seq, |tenant| {
+            let mut cursor: Option<String> = None;
+            loop {
+                let paging = Paging::new(Order::Ascending, cursor.as_deref(), Some(PAGE))?;
+                let page = trust::view::dry_run(&reading, tenant, rules, &paging)?;
+                if page.items.into_iter().try_for_each(&mut visit).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
-                if gathered.as_ref().is_none_or(|(current, _)| *current != subject)
-                    && let Some((subject, events)) = gathered.replace((subject, Vec::new()))
-                    && !events.is_empty()
-                    && visit(subject, events)?.is_break()
-                {
+                match page.next {
+                    Some(next) => cursor = Some(next),
+                    None => return Ok(ControlFlow::Continue(())),
+                }
+            }
+        })
+    }
+
+    /// Calls `visit` with one tenant, or with each that there was.
+    fn each_tenant(
+        &self, tenant: Option<TenantId>, at: Seq,
+        mut visit: impl FnMut(TenantId) -> Result<ControlFlow<()>, ReplayError>,
+    ) -> Result<(), ReplayError> {
+        if let Some(tenant) = tenant {
+            // It is the last, so whether to go on is no question.
+            return visit(tenant).map(drop);
+        }
+        let held = self.held(at)?;
+        let reading = held.reading(Opener::new(&*self.secrets), Micros(0));
+        let mut from: Option<[u8; 16]> = None;
+        loop {
+            let page = things::ids_from(&reading, ThingKind::Tenant, from)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            from = last.as_u128().checked_add(1).map(u128::to_be_bytes);
+            for id in page {
+                if visit(TenantId(id))?.is_break() {
                     return Ok(());
                 }
-                if seq > from
-                    && seq <= to
-                    && let Some((_, events)) = &mut gathered
-                {
-                    events.push(seq);
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == PAGE && about.is_none_or(|about| about == last.0) => after = Some(*last),
-                _ => break,
             }
         }
-        if let Some((subject, events)) = gathered.filter(|(_, events)| !events.is_empty()) {
-            // It is the last, so whether to go on is no question.
-            let _ = visit(subject, events)?;
-        }
-        Ok(())
     }
 
     /// The digest of each view, which a daemon's own view must have at the same size.
@@ -351,88 +390,4 @@ impl Replay {
             Some(at),
         )?)
     }
-}
-
-/// The members in which two states of a thing differ. Its version says which event wrote it, and is no difference.
-fn differing(before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
-    let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
-    let (before, after) = (members(before), members(after));
-    let mut names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
-    names.sort_unstable();
-    names.dedup();
-    names.retain(|name| name != "version" && before.get(name) != after.get(name));
-    names
-}
-
-/// A thing as its view shows it, whoever's it is.
-fn render(reading: &Reading<'_>, subject: Subject) -> Result<Option<Value>, ViewError> {
-    let Some(tenant) = tenant_of(reading, subject)? else { return Ok(None) };
-    let id = subject.id;
-    Ok(match subject.kind {
-        ThingKind::Tenant => json(identity::view::tenant(reading, TenantId(id))?),
-        ThingKind::Organisation => json(identity::view::organisation(reading, tenant, OrganisationId(id))?),
-        ThingKind::Member => json(identity::view::tenant_member(reading, tenant, MemberId(id))?),
-        ThingKind::Agent => json(identity::view::agent(reading, tenant, AgentId(id))?),
-        ThingKind::Credential => json(identity::view::credential(reading, tenant, CredentialId(id))?),
-        ThingKind::Challenge => json(identity::view::challenge(reading, tenant, ChallengeId(id))?),
-        ThingKind::Token => json(token::view::token(reading, tenant, TokenId(id))?),
-        ThingKind::Mission => json(execution::view::mission(reading, tenant, MissionId(id))?),
-        ThingKind::AuditChain => json(execution::view::audit_chain(reading, tenant, AuditChainId(id))?),
-        _ => None,
-    })
-}
-
-/// Ids of the things of a kind from one on (inclusive), ascending: some, or none when there are no more.
-fn ids_from(reading: &Reading<'_>, kind: ThingKind, from: Option<[u8; 16]>) -> Result<Vec<Uuid>, RowsError> {
-    use crate::execution::state::{CHAINS, MISSIONS};
-    use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, MEMBERS, ORGANISATIONS, TENANTS};
-    use crate::token::state::TOKENS;
-
-    let (who, may, does) = (reading.identity, reading.token, reading.execution);
-    match kind {
-        ThingKind::Tenant => page_of_ids(&TENANTS, who, from),
-        ThingKind::Organisation => page_of_ids(&ORGANISATIONS, who, from),
-        ThingKind::Member => page_of_ids(&MEMBERS, who, from),
-        ThingKind::Agent => page_of_ids(&AGENTS, who, from),
-        ThingKind::Credential => page_of_ids(&CREDENTIALS, who, from),
-        ThingKind::Challenge => page_of_ids(&CHALLENGES, who, from),
-        ThingKind::Token => page_of_ids(&TOKENS, may, from),
-        ThingKind::Mission => page_of_ids(&MISSIONS, does, from),
-        ThingKind::AuditChain => page_of_ids(&CHAINS, does, from),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn page_of_ids<V: Serialize + serde::de::DeserializeOwned>(
-    table: &Table<V>, rows: &dyn Scan, from: Option<[u8; 16]>,
-) -> Result<Vec<Uuid>, RowsError> {
-    let page = table.list(rows, (), from.as_ref().map(<[u8; 16]>::as_slice), Order::Ascending, PAGE)?;
-    Ok(page.iter().filter_map(|(key, _)| Uuid::from_slice(key).ok()).collect())
-}
-
-/// Whose a thing is, by its row; `None` when there is no such row.
-fn tenant_of(reading: &Reading<'_>, subject: Subject) -> Result<Option<TenantId>, RowsError> {
-    use crate::execution::state::{CHAINS, MISSIONS};
-    use crate::identity::state::{AGENTS, CHALLENGES, CREDENTIALS, MEMBERS, ORGANISATIONS, TENANTS};
-    use crate::token::state::TOKENS;
-
-    let (who, may, does) = (reading.identity, reading.token, reading.execution);
-    let id = subject.id;
-    Ok(match subject.kind {
-        ThingKind::Tenant => TENANTS.get(who, TenantId(id))?.map(|it| it.tenant),
-        ThingKind::Organisation => ORGANISATIONS.get(who, OrganisationId(id))?.map(|it| it.tenant),
-        ThingKind::Member => MEMBERS.get(who, MemberId(id))?.map(|it| it.tenant),
-        ThingKind::Agent => AGENTS.get(who, AgentId(id))?.map(|it| it.tenant),
-        ThingKind::Credential => CREDENTIALS.get(who, CredentialId(id))?.map(|it| it.tenant),
-        ThingKind::Challenge => CHALLENGES.get(who, ChallengeId(id))?.map(|it| it.tenant),
-        ThingKind::Token => TOKENS.get(may, TokenId(id))?.map(|it| it.tenant),
-        ThingKind::Mission => MISSIONS.get(does, MissionId(id))?.map(|it| it.tenant),
-        ThingKind::AuditChain => CHAINS.get(does, AuditChainId(id))?.map(|it| it.tenant),
-        _ => None,
-    })
-}
-
-fn json<T: Serialize>(value: Option<T>) -> Option<Value> {
-    // Views are made of texts, numbers and lists, which always have JSON.
-    value.and_then(|value| serde_json::to_value(value).ok())
 }

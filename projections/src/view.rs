@@ -50,6 +50,7 @@ pub struct Held {
     trust: ViewSnapshot,
     execution: ViewSnapshot,
     size: TreeSize,
+    reached: TreeSize,
 }
 
 impl Held {
@@ -83,7 +84,16 @@ impl Held {
             None => snapshot,
         };
         let (identity, token) = (at(identity), at(token));
-        Ok(Self { identity, token, trust: at(trust), execution: at(execution), size })
+        Ok(Self { identity, token, trust: at(trust), execution: at(execution), size, reached })
+    }
+
+    /// The same views as of another event, at the latest the newest that they had when they were held.
+    #[must_use]
+    pub fn at(self, seq: Seq) -> Self {
+        let seq = self.reached.last().map_or(seq, |last| seq.min(last));
+        let (identity, token) = (self.identity.at(seq), self.token.at(seq));
+        let (trust, execution) = (self.trust.at(seq), self.execution.at(seq));
+        Self { identity, token, trust, execution, size: seq.tree_size(), reached: self.reached }
     }
 
     /// How many events the reading reflects.

@@ -106,6 +106,20 @@ impl Call {
         self.text(name).and_then(|text| text.parse().ok())
     }
 
+    /// The text of a document of JSON that was sent.
+    ///
+    /// # Errors
+    /// [`Problem::MediaType`] and [`Problem::Malformed`] when it is none; those of reading the body.
+    pub async fn document(&mut self, bytes_max: usize) -> Result<String, Problem> {
+        if !self.request.content_is("application/json") {
+            return Err(Problem::MediaType { expected: "application/json" });
+        }
+        let time = self.app.config().body_timeout();
+        let body = self.request.body(bytes_max, time).await?;
+        String::from_utf8(body.into())
+            .map_err(|error| Problem::Malformed { path: String::new(), why: format!("it is not UTF-8: {error}") })
+    }
+
     /// Which part of a list is asked for.
     ///
     /// # Errors
@@ -124,25 +138,40 @@ impl Call {
     /// # Errors
     /// [`Problem::Future`] and [`Problem::Parameter`] when it has not come; those of reading the log.
     pub fn moment(&self) -> Result<Moment, Problem> {
-        let Some(text) = self.text("as_of") else { return Ok(Moment { seq: None, now: self.app.now() }) };
-        let log = self.app.engine().log();
+        Ok(self.moment_of("as_of")?.unwrap_or_else(|| Moment { seq: None, now: self.app.now() }))
+    }
+
+    /// The moment of a parameter, if it is given.
+    ///
+    /// # Errors
+    /// As [`moment`](Self::moment).
+    pub fn moment_of(&self, name: &str) -> Result<Option<Moment>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
         if let Ok(seq) = text.parse() {
-            let (size, seq) = (self.app.sequencer().acknowledged(), Seq(seq));
-            if seq >= size.next() {
-                return Err(Problem::Future { asked: seq, size: size.0 });
-            }
-            let record = log.record(seq)?.ok_or(StoreError::Missing { seq })?;
-            let (_, time, _) = peek(&record.header).map_err(ReadError::from)?;
-            return Ok(Moment { seq: Some(seq), now: time });
+            return Ok(Some(self.moment_at(Seq(seq))?));
         }
         let now = self.app.now();
         let time = text
             .parse()
             .ok()
             .filter(|time| *time <= now)
-            .ok_or_else(|| Problem::Parameter { parameter: "as_of".to_owned(), why: "is in the future".to_owned() })?;
+            .ok_or_else(|| Problem::Parameter { parameter: name.to_owned(), why: "is in the future".to_owned() })?;
         // Before the first event there was nothing, as there was right after it, as far as tenants can see.
-        let seq = last_at_or_before(&*log, time)?.unwrap_or(Seq(0));
+        let seq = last_at_or_before(&*self.app.engine().log(), time)?.unwrap_or(Seq(0));
+        Ok(Some(Moment { seq: Some(seq), now: time }))
+    }
+
+    /// The moment right after an event, at its own time.
+    ///
+    /// # Errors
+    /// [`Problem::Future`] when there is no such event yet; those of reading the log.
+    pub fn moment_at(&self, seq: Seq) -> Result<Moment, Problem> {
+        let size = self.app.sequencer().acknowledged();
+        if seq >= size.next() {
+            return Err(Problem::Future { asked: seq, size: size.0 });
+        }
+        let record = self.app.engine().log().record(seq)?.ok_or(StoreError::Missing { seq })?;
+        let (_, time, _) = peek(&record.header).map_err(ReadError::from)?;
         Ok(Moment { seq: Some(seq), now: time })
     }
 

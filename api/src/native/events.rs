@@ -1,7 +1,7 @@
 //! The events themselves: one, or a range with filters. A tenant sees its own; the root tenant sees all.
 
 use chancery_ledger::event::{ReadError, peek};
-use chancery_ledger::ids::Seq;
+use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_projections::event_view::{EventView, render_record};
 use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::{Order, Scan};
@@ -11,7 +11,7 @@ use chancery_projections::views::View;
 use hyper::StatusCode;
 
 use super::call::Call;
-use super::operation::{Access, Content, Form, LIMIT, Operation, SEQ_MAX, path, query};
+use super::operation::{AS_OF, Access, Content, Form, LIMIT, Operation, SEQ_MAX, path, query};
 use super::proofs::sees;
 use super::selection::{KIND, Range, SUBJECT, Selection, TENANT};
 use crate::problem::Problem;
@@ -38,6 +38,7 @@ pub const EVENTS: Operation = Operation {
             "The oldest first, which is the default, or the newest first.",
         ),
         LIMIT,
+        AS_OF,
         query("cursor", SEQ, "Where the page begins: `next` of the page before."),
     ],
     bodies: &[],
@@ -51,18 +52,25 @@ pub const EVENT: Operation = Operation {
     id: "getEvent",
     summary: "One event.",
     access: Access::Scope(Scope::LedgerRead),
-    parameters: &[path("seq", SEQ, "The event's position in the log.")],
+    parameters: &[path("seq", SEQ, "The event's position in the log."), AS_OF],
     bodies: &[],
     answers: &[Content::json::<EventView>()],
     problems: &[404],
     handler: |call| Box::pin(event(call)),
 };
 
+/// How many events there were at the moment that is asked for.
+fn seen(call: &Call) -> Result<TreeSize, Problem> {
+    let moment = call.moment()?;
+    Ok(moment.seq.map_or_else(|| call.app.sequencer().acknowledged(), Seq::tree_size))
+}
+
 async fn event(call: Call) -> Result<Response, Problem> {
     let seq = Seq(call.number("seq").unwrap_or(SEQ_MAX));
     let log = call.app.engine().log();
+    let size = seen(&call)?;
     let found = match log.record(seq)? {
-        Some(record) => Some(record).filter(|_| seq < call.app.sequencer().acknowledged().next()),
+        Some(record) => Some(record).filter(|_| seq < size.next()),
         None => None,
     };
     let Some(record) = found else { return Err(Rejection::NotFound { thing: "event" }.into()) };
@@ -80,7 +88,7 @@ async fn events(call: Call) -> Result<Response, Problem> {
     }
     let selection = Selection::of(&call)?;
     let log = call.app.engine().log();
-    let size = call.app.sequencer().acknowledged();
+    let size = seen(&call)?;
     let journal = if selection.needs_journal() { Some(call.app.view(View::Journal).await?) } else { None };
     let descending = call.text("order") == Some("descending");
     let limit = call.number("limit").map_or(chancery_projections::view::LIMIT_DEFAULT, |limit| limit as usize);

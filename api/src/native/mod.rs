@@ -6,6 +6,7 @@ pub mod batch;
 pub mod call;
 pub mod command;
 pub mod commands;
+pub mod difference;
 pub mod events;
 pub mod export;
 pub mod openapi;

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use chancery_ledger::codec;
 use chancery_ledger::ids::{
     AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, DestinationId, DisputeId,
-    ExecutionId, IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MembershipId, MissionId, OrganisationId, Seq,
-    SessionId, Subject, SubscriptionId, TenantId, ThingId, TokenId, TransactionId,
+    ExecutionId, IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MembershipId, MissionId, OrganisationId, PolicyId,
+    Seq, SessionId, Subject, SubscriptionId, TenantId, ThingId, TokenId, TransactionId,
 };
 use chancery_ledger::link::Hash;
 use serde::Serialize;
@@ -52,6 +52,7 @@ id_keys!(
     MembershipId,
     MissionId,
     OrganisationId,
+    PolicyId,
     SessionId,
     SubscriptionId,
     TenantId,

@@ -8,17 +8,16 @@ use std::collections::HashSet;
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::body::token::{
-    Bound, Grant, Profile, RevocationCause, ScopeChecked, TokenIssued, TokenRefused, TokenRevoked, TokenTerms,
-    TokenUsed,
+    Grant, Profile, RevocationCause, ScopeChecked, TokenIssued, TokenRefused, TokenRevoked, TokenTerms, TokenUsed,
 };
 use chancery_ledger::body::{Body, Kind};
 use chancery_ledger::ids::{MissionId, TenantId, ThingId, TokenId};
-use chancery_ledger::keys::PublicKey;
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 
+use super::check::{self, Use};
 use super::lineage;
-use super::scope::{self, Terms};
+use super::scope;
 use super::state::{CHILDREN, TOKENS, Token, newest_live, profile_code};
 use crate::check::{check_len, check_optional};
 use crate::command::{CheckScope, IssueToken, RevokeToken, UseToken};
@@ -27,13 +26,14 @@ use crate::decision::{Decided, State, Stop};
 use crate::execution::decide::mission_ref::{self, Resolved};
 use crate::execution::state::MissionState;
 use crate::identity::decide::agent;
-use crate::identity::state::{GRANTS, ORG_CAS};
+use crate::identity::state::GRANTS;
 use crate::json::{Json, Members};
 use crate::lane::orgkernel;
 use crate::lane::orgkernel::token_preimage::TokenPreimage;
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::{Order, RowsError};
+use crate::trust::state::scope_rules;
 
 /// Most scopes of one token.
 const SCOPES_MAX: usize = 256;
@@ -87,11 +87,10 @@ pub fn issue(state: &State<'_>, command: &IssueToken, ctx: &mut Context<'_>) -> 
         }
     }
     let token: TokenId = ctx.id()?;
-    let mission_text = mission.text();
     let mut events: Vec<Body> = Vec::new();
-    let mission = mission.open(ctx, &mut events)?;
+    let (mission, mission_text) = mission.open(ctx, &mut events)?;
     let ca = agent::org_ca(state, tenant)?;
-    let bounds: Vec<scope::Bound<'_>> = command.bounds.iter().map(as_bound).collect();
+    let bounds: Vec<scope::Bound<'_>> = command.bounds.iter().map(scope::Bound::of).collect();
     let preimage = TokenPreimage {
         token_id: &orgkernel::ids::render_token(token),
         agent_id: &orgkernel::ids::render_agent(command.agent),
@@ -217,12 +216,16 @@ pub fn check_scope(state: &State<'_>, command: &CheckScope, ctx: &mut Context<'_
     check_len("tool", &command.tool, 1, 128)?;
     let params = Json::parse_members(command.params.as_str())
         .map_err(|error| Rejection::Invalid { field: "params", why: error.to_string() })?;
-    let dead = || vec!["token_invalid_or_expired".to_owned()];
     let Some(token) = TOKENS.get(state.token, command.token)?.filter(|token| token.tenant == ctx.tenant()) else {
-        return Ok(Decided::unchanged(Output::ScopeCheck { passed: false, violations: dead() }));
+        let violations = vec![check::DEAD.to_owned()];
+        return Ok(Decided::unchanged(Output::ScopeCheck { passed: false, violations }));
     };
-    let violations =
-        if is_live(state, &token, ctx)? { violations(state, command, &token, &params, ctx)? } else { dead() };
+    let rules = match token.agent {
+        Some(agent) => scope_rules(state.trust, token.tenant, agent)?,
+        None => None,
+    };
+    let asked = Use { token: &token, tool: &command.tool, params: &params, claimed: command.agent.as_deref() };
+    let violations = asked.violations(state, &ctx.opener(), ctx.now(), rules.as_ref())?;
     let owner = token.mission.map_or(token.tenant.subject(), ThingId::subject);
     let checked = ScopeChecked {
         token: token.token,
@@ -235,75 +238,6 @@ pub fn check_scope(state: &State<'_>, command: &CheckScope, ctx: &mut Context<'_
         params_hash: Hash(blake3::derive_key("chancery 2026 scope check parameters v1", command.params.0.as_bytes())),
     };
     Ok(Decided::facts(ctx.tenant(), vec![checked.into()]))
-}
-
-/// Whether a token can be used now as far as token, mission and signature go.
-fn is_live(state: &State<'_>, token: &Token, ctx: &Context<'_>) -> Result<bool, Stop> {
-    if !token.is_live(ctx.now()) {
-        return Ok(false);
-    }
-    if let Some(mission) = token.mission
-        && mission_ref::find(state, token.tenant, mission)?.state != MissionState::Open
-    {
-        return Ok(false);
-    }
-    signature_holds(state, token, ctx)
-}
-
-/// Whether the stored token is the one that the tenant's CA signed: no field was grafted from another.
-fn signature_holds(state: &State<'_>, token: &Token, ctx: &Context<'_>) -> Result<bool, Stop> {
-    let (Some(agent), Some(mission), Some(signature)) = (token.agent, token.mission, token.signature) else {
-        return Ok(token.profile != Profile::Execution);
-    };
-    let Some(terms) = terms(token, ctx)? else { return Ok(false) };
-    let Ok(immutable) = Json::parse_members(terms.immutable.as_str()) else { return Ok(false) };
-    let bounds: Vec<scope::Bound<'_>> = terms.bounds.iter().map(as_bound).collect();
-    let mission = mission_ref::find(state, token.tenant, mission)?;
-    let preimage = TokenPreimage {
-        token_id: &orgkernel::ids::render_token(token.token),
-        agent_id: &orgkernel::ids::render_agent(agent),
-        mission_id: &orgkernel::ids::mission_text(&mission),
-        execution_scope: &token.scopes,
-        immutable_params: &immutable,
-        bounded_params: &bounds,
-        issued_at: token.issued,
-        expires_at: token.expires,
-        boundary_snapshot_id: token.snapshot.as_deref(),
-    }
-    .canonical();
-    let ca = ORG_CAS.get(state.identity, token.tenant)?.and_then(|ca| PublicKey::from_slice(&ca.public));
-    Ok(ca.is_some_and(|ca| ca.verify(preimage.as_bytes(), &signature.0)))
-}
-
-fn violations(
-    state: &State<'_>, command: &CheckScope, token: &Token, params: &Members, ctx: &Context<'_>,
-) -> Result<Vec<String>, Stop> {
-    if let Some(id) = token.agent {
-        let agent = agent::find(state, token.tenant, id)?;
-        match agent::check_usable(state, &agent, ctx.now()) {
-            Ok(()) => {}
-            Err(Stop::Refused(_)) => return Ok(vec!["agent_not_active".to_owned()]),
-            Err(stop) => return Err(stop),
-        }
-        let claimed = command.agent.as_ref().map(|text| text.parse().ok());
-        if claimed.is_some_and(|claimed| claimed != Some(id)) {
-            return Ok(vec!["agent_mismatch: the token is another agent's".to_owned()]);
-        }
-    }
-    let Some(terms) = terms(token, ctx)? else { return Ok(vec!["token_invalid_or_expired".to_owned()]) };
-    let Ok(immutable) = Json::parse_members(terms.immutable.as_str()) else {
-        return Ok(vec!["token_invalid_or_expired".to_owned()]);
-    };
-    let bounds: Vec<scope::Bound<'_>> = terms.bounds.iter().map(as_bound).collect();
-    Ok(Terms { tools: &token.scopes, immutable: &immutable, bounds: &bounds }.violations(&command.tool, params))
-}
-
-/// A token's terms; `None` when they were erased, and then nothing is allowed.
-fn terms(token: &Token, ctx: &Context<'_>) -> Result<Option<TokenTerms>, Stop> {
-    match &token.terms {
-        Some(terms) => Ok(ctx.open(Kind::TokenIssued, "terms", terms)?),
-        None => Ok(None),
-    }
 }
 
 fn revoked(
@@ -346,8 +280,4 @@ fn check(command: &IssueToken, now: Micros) -> Result<Members, Rejection> {
     }
     Json::parse_members(command.immutable.as_str())
         .map_err(|error| Rejection::Invalid { field: "immutable", why: error.to_string() })
-}
-
-fn as_bound(bound: &Bound) -> scope::Bound<'_> {
-    scope::Bound { name: &bound.name, lower: bound.lower, upper: bound.upper, unit: bound.unit.as_deref() }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::evolve::scored;
+use super::scope_rules::ScopeRules;
 use super::scoring::Scoring;
 use super::spending::Spending;
 use super::state::{DEFAULT_KEY, DISPUTES, POLICIES, PolicyKind, RECORDS, scoring};
@@ -155,6 +156,7 @@ pub fn set_policy(state: &State<'_>, command: &SetPolicy, ctx: &mut Context<'_>)
             rules.check().map_err(|(path, why)| Rejection::PolicyInvalid { path: path.to_owned(), why })?;
             whole(&rules)?
         }
+        PolicyKind::Scope => whole(&parse_scope_rules(command.document.as_str())?)?,
     };
     let before = POLICIES.get(state.trust, (ctx.tenant(), kind.name(), key.as_str()))?;
     if let Some(before) = before.as_ref().filter(|before| before.document.as_ref() == Some(&document)) {
@@ -193,6 +195,16 @@ pub fn parse_scoring(document: &str) -> Result<Scoring, Rejection> {
     Ok(rules)
 }
 
+/// Reads rules of scope checks; what is absent refuses nothing.
+///
+/// # Errors
+/// As [`parse_scoring`].
+pub fn parse_scope_rules(document: &str) -> Result<ScopeRules, Rejection> {
+    let rules: ScopeRules = parse_document(document)?;
+    rules.check().map_err(|(path, why)| Rejection::PolicyInvalid { path: path.to_owned(), why })?;
+    Ok(rules)
+}
+
 fn parse_document<T: DeserializeOwned>(document: &str) -> Result<T, Rejection> {
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(Rejection::Invalid { field: "document", why: format!("at most {DOCUMENT_BYTES_MAX} bytes") });
@@ -225,8 +237,10 @@ fn checked_key(state: &State<'_>, kind: PolicyKind, key: &str, ctx: &Context<'_>
         return Ok(key.to_owned());
     }
     match (kind, key.parse::<AgentId>()) {
-        (PolicyKind::Spending, Ok(id)) => Ok(agent::find(state, ctx.tenant(), id)?.agent.to_string()),
-        (PolicyKind::Spending, Err(_)) => {
+        (PolicyKind::Spending | PolicyKind::Scope, Ok(id)) => {
+            Ok(agent::find(state, ctx.tenant(), id)?.agent.to_string())
+        }
+        (PolicyKind::Spending | PolicyKind::Scope, Err(_)) => {
             let why = "must be `default` or the id of an agent".to_owned();
             Err(Rejection::Invalid { field: "key", why }.into())
         }

@@ -8,12 +8,16 @@ use chancery_ledger::body::trust::{DisputeFiled, DisputeOutcome, DisputeResolved
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::AgentId;
 use chancery_ledger::time::Micros;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::scoring::{Basis, Components, Counts, days_between};
 use super::state::{
-    Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, InForce, POINTS, POLICIES, POLICY_VERSIONS, Point,
-    Policy, PolicyKind, RECORDS, Record, SCORING, SPENDING, VERIFIED, scoring,
+    Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, InForce, POINTS, POLICIES, POLICY_PLACES,
+    POLICY_VERSIONS, Point, Policy, PolicyKind, PolicyPlace, RECORDS, Record, SCOPE_RULES, SCORING, SPENDING, VERIFIED,
+    scoring,
 };
+use crate::rows::table::{Key, Table};
 use crate::rows::{Rows, RowsError, RowsMut};
 
 /// What is missing, if it is.
@@ -227,17 +231,22 @@ fn policy_changed(rows: &mut dyn RowsMut, event: &Event, it: &PolicyChanged) -> 
         by: event.actor.principal.clone(),
     };
     keep_policy(rows, event, &it.kind, &it.key, &policy)?;
-    // What is no document of its kind was never written by `decide`.
+    let (key, document) = ((event.tenant, it.key.as_str()), it.document.as_str());
     match PolicyKind::parse(&it.kind) {
-        Some(PolicyKind::Scoring) => match serde_json::from_str(it.document.as_str()) {
-            Ok(rules) => SCORING.put(rows, event.tenant, &InForce { version: it.version, rules }),
-            Err(_) => Ok(()),
-        },
-        Some(PolicyKind::Spending) => match serde_json::from_str(it.document.as_str()) {
-            Ok(rules) => SPENDING.put(rows, (event.tenant, it.key.as_str()), &InForce { version: it.version, rules }),
-            Err(_) => Ok(()),
-        },
+        Some(PolicyKind::Scoring) => put_in_force(rows, &SCORING, event.tenant, it.version, document),
+        Some(PolicyKind::Spending) => put_in_force(rows, &SPENDING, key, it.version, document),
+        Some(PolicyKind::Scope) => put_in_force(rows, &SCOPE_RULES, key, it.version, document),
         None => Ok(()),
+    }
+}
+
+fn put_in_force<T: Serialize + DeserializeOwned>(
+    rows: &mut dyn RowsMut, table: &Table<InForce<T>>, key: impl Key, version: u32, document: &str,
+) -> Result<(), RowsError> {
+    match serde_json::from_str(document) {
+        Ok(rules) => table.put(rows, key, &InForce { version, rules }),
+        // What is no document of its kind was never written by `decide`.
+        Err(_) => Ok(()),
     }
 }
 
@@ -252,6 +261,7 @@ fn policy_reset(rows: &mut dyn RowsMut, event: &Event, it: &PolicyReset) -> Resu
     match PolicyKind::parse(&it.kind) {
         Some(PolicyKind::Scoring) => SCORING.delete(rows, event.tenant),
         Some(PolicyKind::Spending) => SPENDING.delete(rows, (event.tenant, it.key.as_str())),
+        Some(PolicyKind::Scope) => SCOPE_RULES.delete(rows, (event.tenant, it.key.as_str())),
         None => Ok(()),
     }
 }
@@ -259,5 +269,6 @@ fn policy_reset(rows: &mut dyn RowsMut, event: &Event, it: &PolicyReset) -> Resu
 fn keep_policy(rows: &mut dyn RowsMut, event: &Event, kind: &str, key: &str, it: &Policy) -> Result<(), RowsError> {
     POLICIES.put(rows, (event.tenant, kind, key), it)?;
     POLICY_VERSIONS.append(rows, (event.tenant, kind, key), it)?;
-    Ok(())
+    let place = PolicyPlace { tenant: event.tenant, kind: kind.to_owned(), key: key.to_owned() };
+    POLICY_PLACES.put(rows, it.policy, &place)
 }

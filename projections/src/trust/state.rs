@@ -7,8 +7,10 @@ use chancery_ledger::body::trust::DisputeOutcome;
 use chancery_ledger::ids::{AgentId, DisputeId, OrganisationId, PolicyId, Seq, TenantId, TransactionId};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::scope_rules::ScopeRules;
 use super::scoring::{Basis, Components, Scoring, UNSET};
 use super::spending::Spending;
 use crate::rows::table::{DenseList, Table};
@@ -35,6 +37,11 @@ pub const SCORING: Table<InForce<Scoring>> = Table::new(9);
 /// Rules of spending that are in force, by tenant and key.
 pub const SPENDING: Table<InForce<Spending>> = Table::new(10);
 
+/// Rules of scope checks that are in force, by tenant and key.
+pub const SCOPE_RULES: Table<InForce<ScopeRules>> = Table::new(12);
+/// Where the policy of an id stands in [`POLICIES`].
+pub const POLICY_PLACES: Table<PolicyPlace> = Table::new(11).for_readers();
+
 /// What rules are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyKind {
@@ -42,6 +49,8 @@ pub enum PolicyKind {
     Scoring,
     /// How much agents may move over time; its keys are [`DEFAULT_KEY`] and the ids of agents.
     Spending,
+    /// What execution tokens may not be used for, whatever they say; keys as of spending.
+    Scope,
 }
 
 /// The key of a policy that holds for all that have none of their own.
@@ -49,7 +58,7 @@ pub const DEFAULT_KEY: &str = "default";
 
 impl PolicyKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Scoring, Self::Spending];
+    pub const ALL: [Self; 3] = [Self::Scoring, Self::Spending, Self::Scope];
 
     /// Its name in events.
     #[must_use]
@@ -57,6 +66,7 @@ impl PolicyKind {
         match self {
             Self::Scoring => "scoring",
             Self::Spending => "spending",
+            Self::Scope => "scope",
         }
     }
 
@@ -171,6 +181,17 @@ pub struct Policy {
     pub by: Principal,
 }
 
+/// Where a policy stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyPlace {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is about.
+    pub kind: String,
+    /// For whom it holds.
+    pub key: String,
+}
+
 /// Rules in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce<T> {
@@ -196,10 +217,24 @@ pub fn scoring(rows: &dyn Rows, tenant: TenantId) -> Result<(u32, Cow<'static, S
 /// # Errors
 /// As [`Table::get`].
 pub fn spending(rows: &dyn Rows, tenant: TenantId, agent: AgentId) -> Result<Option<Spending>, RowsError> {
-    let own = SPENDING.get(rows, (tenant, agent.to_string().as_str()))?;
+    of_agent(&SPENDING, rows, tenant, agent)
+}
+
+/// The rules of scope checks that hold for an agent of a tenant: its own, else the tenant's.
+///
+/// # Errors
+/// As [`Table::get`].
+pub fn scope_rules(rows: &dyn Rows, tenant: TenantId, agent: AgentId) -> Result<Option<ScopeRules>, RowsError> {
+    of_agent(&SCOPE_RULES, rows, tenant, agent)
+}
+
+fn of_agent<T: Serialize + DeserializeOwned>(
+    table: &Table<InForce<T>>, rows: &dyn Rows, tenant: TenantId, agent: AgentId,
+) -> Result<Option<T>, RowsError> {
+    let own = table.get(rows, (tenant, agent.to_string().as_str()))?;
     let in_force = match own {
         Some(own) => Some(own),
-        None => SPENDING.get(rows, (tenant, DEFAULT_KEY))?,
+        None => table.get(rows, (tenant, DEFAULT_KEY))?,
     };
     Ok(in_force.map(|in_force| in_force.rules))
 }

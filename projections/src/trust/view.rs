@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::scoring::{Basis, Components, Scoring, Weights, days_between};
 use super::state::{
-    Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, POINTS, POLICIES, POLICY_VERSIONS, Point, Policy,
-    PolicyKind, RECORDS, Record, scoring,
+    Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, POINTS, POLICIES, POLICY_PLACES, POLICY_VERSIONS,
+    Point, Policy, PolicyKind, RECORDS, Record, scoring,
 };
 use crate::execution::transaction::first_after;
 use crate::identity::state::{AGENTS, AGENTS_BY_TENANT, ORGANISATIONS};
@@ -448,6 +448,18 @@ pub fn policy(
     })
 }
 
+/// The policy of an id, as it is in force.
+///
+/// # Errors
+/// [`ViewError`] when the view cannot be read.
+pub fn policy_by_id(reading: &Reading<'_>, tenant: TenantId, id: PolicyId) -> Result<Option<PolicyView>, ViewError> {
+    let place = POLICY_PLACES.get(reading.trust, id)?.filter(|place| place.tenant == tenant);
+    match place.and_then(|place| Some((PolicyKind::parse(&place.kind)?, place.key))) {
+        Some((kind, key)) => policy(reading, tenant, kind, &key),
+        None => Ok(None),
+    }
+}
+
 /// A policy at each of its versions, resets among them.
 ///
 /// # Errors
@@ -467,6 +479,7 @@ pub fn policy_view(kind: PolicyKind, key: &str, found: Option<Policy>) -> Policy
     let unset = match kind {
         PolicyKind::Scoring => serde_json::to_string(&*super::scoring::UNSET).unwrap_or_else(|_| "null".to_owned()),
         PolicyKind::Spending => r#"{"windows":[]}"#.to_owned(),
+        PolicyKind::Scope => r#"{"tools":null,"refused_tools":[],"bounds":[]}"#.to_owned(),
     };
     let set = found.as_ref().and_then(|policy| policy.document.clone());
     PolicyView {

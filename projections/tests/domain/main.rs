@@ -16,6 +16,7 @@ mod identity;
 mod issuers;
 mod lane;
 mod missions;
+mod scope_rules;
 mod subsets;
 mod tenants;
 mod tokens;

@@ -405,3 +405,17 @@ fn a_stored_field_of_another_token_ends_the_token() {
         assert_eq!(violations(&mut w, check(id, "read_invoice", GOOD)), DEAD, "{what}");
     }
 }
+
+/// Symptom: a token whose command opened a mission under a native name never passed a check. Cause: it was signed with the
+/// name, and checked with the id, as which OrgKernel's callers know such a mission. Both now come from one place.
+#[test]
+fn a_token_that_opens_a_mission_under_a_native_name_can_be_used() {
+    let mut w = World::new();
+    let ada = w.agent("ada");
+    let key = MissionRef::Key(MissionKey { namespace: "native".into(), text: "invoices".into() });
+    let first = issued(&w.when(IssueToken { mission: key.clone(), ..issue(ada, w.now) }).then_decided());
+    let second = issued(&w.when(IssueToken { mission: key, ..issue(ada, w.now) }).then_decided());
+    for token in [first, second] {
+        assert_eq!(violations(&mut w, check(token, "read_invoice", GOOD)), [""; 0]);
+    }
+}

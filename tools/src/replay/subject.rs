@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use chancery_ledger::ids::{Subject, ThingKind, parse_any};
-use chancery_projections::replay::SHOWN;
+use chancery_projections::things::SHOWN;
 
 /// Reads an id of a kind, in any spelling it has.
 ///
@@ -37,7 +37,7 @@ pub fn parse_shown(text: &str) -> anyhow::Result<Subject> {
         bail!(
             "no view shows a thing of kind `{}`, but `replay timeline {text}` tells its events; {}",
             subject.kind.name(),
-            kinds(&SHOWN)
+            kinds(SHOWN)
         );
     }
     Ok(subject)

@@ -10,5 +10,6 @@ mod inspect;
 mod pin;
 mod refusals;
 mod replay;
+mod snapshots;
 mod verify;
 mod world;

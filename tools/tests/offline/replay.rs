@@ -144,7 +144,7 @@ fn a_difference_names_fields_and_events() {
     assert_eq!(changes.len(), 1, "{changes:?}");
     let change = &changes[0];
     assert_eq!((&change["subject"]["kind"], &change["subject"]["id"]), (&"agent".into(), &world.agent.clone().into()));
-    assert_eq!(change["fields"], serde_json::json!(["status", "unusable_because", "updated", "usable"]));
+    assert_eq!(change["fields"], serde_json::json!(["status", "trust", "unusable_because", "updated", "usable"]));
     assert_eq!(change["events"], serde_json::json!([world.suspended]));
     assert_eq!((&change["before"]["status"], &change["after"]["status"]), (&"active".into(), &"suspended".into()));
 
@@ -201,36 +201,4 @@ fn digests_are_those_of_the_daemon_that_made_the_log() {
     };
     assert_eq!(digests("--data-dir", &world.data()), world.digests);
     assert_eq!(digests("--export", &world.export()), world.digests);
-}
-
-#[test]
-fn a_work_dir_is_kept_for_its_own_log() {
-    let world = World::new();
-    let (data, dir) = (world.data(), world.path("work"));
-    let replay = |more: &[&str]| {
-        let mut arguments = vec!["replay", "--data-dir", &data, "--work-dir", &dir];
-        arguments.extend(more);
-        chancery(&arguments)
-    };
-    let early = world.registered.to_string();
-    let first = replay(&["agent", &world.agent, "--at", &early]).is(0).json();
-    let end = replay(&["agent", &world.agent]).is(0).json();
-    assert_ne!(first, end);
-    assert_eq!(
-        replay(&["agent", &world.agent, "--at", &early]).is(0).json(),
-        first,
-        "as of the past, from what is there"
-    );
-    replay(&["digests", "--at", &early]).is(2).complains("need an empty directory");
-    let fresh = ["replay", "--data-dir", &data, "digests", "--at", &early];
-    assert!(chancery(&fresh).is(0).lines().iter().all(|it| it["size"] == world.registered + 1));
-
-    let other = World::new();
-    let wrong = ["replay", "--data-dir", &other.data(), "--work-dir", &dir, "digests"];
-    chancery(&wrong).is(2).complains("holds views of another log");
-    let mine = world.path("mine");
-    fs::create_dir(&mine).unwrap();
-    fs::write(format!("{mine}/letter"), "dear").unwrap();
-    let wrong = ["replay", "--data-dir", &data, "--work-dir", &mine, "digests"];
-    chancery(&wrong).is(2).complains("holds something else");
 }

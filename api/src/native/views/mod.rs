@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod execution;
 pub mod identity;
 pub mod issuers;
+pub mod scope_checks;
 pub mod token;
 pub mod transactions;
 pub mod trust;

@@ -22,9 +22,9 @@ use crate::response::{self, Response};
 
 const AGENT_ID: Parameter = path("agent", Form::Id(ThingKind::Agent), "The agent's id, in any spelling.");
 const KIND: Parameter =
-    path("kind", Form::OneOf(|| vec!["scoring", "spending"]), "What the rules are about: `scoring` or `spending`.");
+    path("kind", Form::OneOf(|| PolicyKind::ALL.map(PolicyKind::name).to_vec()), "What the rules are about.");
 const KEY: Parameter =
-    query("key", Form::Text { max: 64 }, "Of `spending`: the id of an agent. The default is `default`.");
+    query("key", Form::Text { max: 64 }, "Of `spending` and `scope`: the id of an agent. The default is `default`.");
 
 /// `GET /v1/trust/agents/{agent}`.
 pub const AGENT: Operation = get!(
@@ -185,7 +185,7 @@ async fn versions(call: Call) -> Result<Response, Problem> {
 }
 
 async fn query_agents(mut call: Call) -> Result<Response, Problem> {
-    let text = json_body(&mut call, QUERY_BYTES_MAX).await?;
+    let text = call.document(QUERY_BYTES_MAX).await?;
     let query: TrustQuery = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
         .map_err(|error| Problem::Malformed { path: error.path().to_string(), why: error.inner().to_string() })?;
     if !(1..=QUERIED_MAX).contains(&query.agents.len()) {
@@ -202,20 +202,8 @@ async fn query_agents(mut call: Call) -> Result<Response, Problem> {
     Ok(response::json(StatusCode::OK, &TrustAnswers { results }))
 }
 
-/// The body of a request, which must be JSON of so many bytes.
-async fn json_body(call: &mut Call, max: usize) -> Result<String, Problem> {
-    if !call.request.content_is("application/json") {
-        return Err(Problem::MediaType { expected: "application/json" });
-    }
-    let time = call.app.config().body_timeout();
-    let body = call.request.body(max, time).await?;
-    String::from_utf8(body.into())
-        .map_err(|error| Problem::Malformed { path: String::new(), why: format!("it is not UTF-8: {error}") })
-}
-
 async fn dry_run(mut call: Call) -> Result<Response, Problem> {
-    let text = json_body(&mut call, DOCUMENT_BYTES_MAX).await?;
-    let rules = parse_scoring(&text)?;
+    let rules = parse_scoring(&call.document(DOCUMENT_BYTES_MAX).await?)?;
     let (held, now) = call.held().await?;
     let (tenant, paging) = (call.tenant()?, call.paging()?);
     let reading = held.reading(call.app.opener(), now);

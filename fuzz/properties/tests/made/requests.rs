@@ -46,6 +46,7 @@ pub fn requests() -> Seeds {
         let body = match operation.id {
             "submitCommand" => line("OpenMission", "{}"),
             "queryTrust" => r#"{"agents":["$AGENT"]}"#.to_owned(),
+            "tryScope" => "{}".to_owned(),
             "tryScoring" => serde_json::to_string(&Scoring::default()).unwrap(),
             _ => String::new(),
         };

@@ -42,7 +42,7 @@ pub fn open(state: &State<'_>, command: &OpenAuditChain, ctx: &mut Context<'_>) 
         return Err(Rejection::ChainExists.into());
     }
     let mut events: Vec<Body> = Vec::new();
-    let mission = mission.open(ctx, &mut events)?;
+    let (mission, _) = mission.open(ctx, &mut events)?;
     let chain: AuditChainId = ctx.id()?;
     let opened = AuditChainOpened {
         chain,

@@ -41,36 +41,30 @@ impl Resolved {
         }
     }
 
-    /// The mission as the caller knows it, which is part of what is signed and hashed.
-    #[must_use]
-    pub fn text(&self) -> String {
-        match self {
-            Self::Existing(mission) => orgkernel::ids::mission_text(mission),
-            Self::New(key) => key.text.clone(),
-        }
-    }
-
-    /// The mission's id, opening it among `events` if it is new.
+    /// The mission's id, opening it among `events` if it is new; and the mission as OrgKernel's callers know it, which is
+    /// part of what is signed.
     ///
     /// # Errors
     /// [`Stop::Context`] when randomness is not to be had.
-    pub fn open(self, ctx: &mut Context<'_>, events: &mut Vec<Body>) -> Result<MissionId, Stop> {
+    pub fn open(self, ctx: &mut Context<'_>, events: &mut Vec<Body>) -> Result<(MissionId, String), Stop> {
         match self {
-            Self::Existing(mission) => Ok(mission.mission),
+            Self::Existing(mission) => Ok((mission.mission, orgkernel::ids::mission_text(&mission))),
             Self::New(key) => {
                 let mission = ctx.id()?;
+                let key = ExternalKey { namespace: key.namespace, text: key.text };
+                let text = orgkernel::ids::render_mission_key(mission, Some(&key));
                 let opened = MissionOpened {
                     mission,
                     agent: None,
                     implicit: true,
-                    key: Some(ExternalKey { namespace: key.namespace, text: key.text }),
+                    key: Some(key),
                     terms: None,
                     services: Vec::new(),
                     limits: BTreeMap::new(),
                     expires: None,
                 };
                 events.push(opened.into());
-                Ok(mission)
+                Ok((mission, text))
             }
         }
     }
