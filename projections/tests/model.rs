@@ -26,7 +26,7 @@ use chancery_projections::command::{
     MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResetPolicy,
     ResolveDispute, ResumeAgent, ReverseTransaction, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken,
     RotateCredential, RotateSigningKey, SetPolicy, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent,
-    UpdateIssuer, UseToken,
+    UpdateIssuer, UseToken, VerifyOrganisation,
 };
 use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
@@ -94,6 +94,8 @@ enum What {
     Dispute(u8),
     Resolve(u8),
     Scoring(u8),
+    Spending(u8, u8),
+    Vouch(u8, bool),
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -140,6 +142,8 @@ fn what() -> impl Strategy<Value = What> {
         1 => n().prop_map(What::Dispute),
         1 => n().prop_map(What::Resolve),
         1 => n().prop_map(What::Scoring),
+        1 => (0..6_u8, n()).prop_map(|(a, b)| What::Spending(a, b)),
+        1 => (n(), any::<bool>()).prop_map(|(a, b)| What::Vouch(a, b)),
     ]
 }
 
@@ -333,6 +337,21 @@ impl Made {
                 document: JsonText(format!("{{\"suspension_penalty\":{n}}}")),
             }
             .into(),
+            What::Spending(0, _) => ResetPolicy { kind: "spending".to_owned(), key: "default".to_owned() }.into(),
+            What::Spending(amount, n) => SetPolicy {
+                kind: "spending".to_owned(),
+                key: match pick(&self.agents, *n).filter(|_| n % 2 == 0) {
+                    Some(agent) => agent.to_string(),
+                    None => "default".to_owned(),
+                },
+                document: JsonText(format!(
+                    "{{\"windows\":[{{\"hours\":1,\"amount\":\"{amount}\",\"currency\":\"USD\"}}]}}"
+                )),
+            }
+            .into(),
+            What::Vouch(n, verified) => {
+                VerifyOrganisation { organisation: *pick(&self.organisations, *n)?, verified: *verified }.into()
+            }
             What::Use(n) => UseToken { token: *pick(&self.tokens, *n)? }.into(),
             What::Revoke(n) => RevokeToken { token: *pick(&self.tokens, *n)?, reason: None }.into(),
             What::Check(n) => CheckScope {

@@ -29,7 +29,7 @@ use chancery_projections::command::{
     ResetPolicy, ResolveDispute, ResumeAgent, ResumeTenant, ReverseTransaction, RevokeApiKey, RevokeCredential,
     RevokeMission, RevokeToken, RotateCredential, RotateDestinationSecret, RotateSigningKey, SetAgentReach, SetPolicy,
     Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer, UpdateOrganisation, UpdateTenant,
-    UseToken, VerifyDestination, Via,
+    UseToken, VerifyDestination, VerifyOrganisation, Via,
 };
 use chancery_projections::context::Caller;
 use chancery_projections::identity::state::AgentStatus;
@@ -383,7 +383,8 @@ impl Cast {
 
     fn organisation(&mut self, tenant: TenantId) -> Command {
         let organisation = id!(self, organisations, tenant);
-        match self.dice.below(8) {
+        match self.dice.below(9) {
+            8 => VerifyOrganisation { organisation, verified: self.dice.chance(700) }.into(),
             0 => DeleteOrganisation { organisation }.into(),
             1 | 2 => UpdateOrganisation {
                 organisation,

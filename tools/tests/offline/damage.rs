@@ -34,16 +34,16 @@ fn flip(data: &str, key: [u8; 8], place: usize, bit: u8, what: &str, seq: u64, r
 }
 
 /// Where the parts of an event begin that has a run of its own: its header, its body, its nodes, the seal after it.
-struct Parts {
+pub struct Parts {
     header: usize,
     body: usize,
-    nodes: usize,
-    end: usize,
+    pub nodes: usize,
+    pub end: usize,
     /// The seal's bytes, if there is one.
     seal: Vec<u8>,
 }
 
-fn parts(data: &str, seq: u64) -> Parts {
+pub fn parts(data: &str, seq: u64) -> Parts {
     let value = sled_of(data).get(event_key(seq)).unwrap().unwrap().to_vec();
     let length = |at: usize| u32::from_be_bytes(value[at..at + 4].try_into().unwrap()) as usize;
     let header = 8 + 1 + 4;

@@ -94,8 +94,27 @@ impl Forge {
         }
     }
 
+    /// The body of an event.
+    pub fn body(&self, seq: u64) -> Body {
+        let (header, body) = &self.events[usize::try_from(seq).unwrap()];
+        Event::read(header, body).unwrap().0.body
+    }
+
+    /// Changes the body of an event, whose header does not know of it yet.
+    pub fn change_body(&mut self, seq: u64, change: impl FnOnce(&mut Body)) {
+        let (header, body) = &mut self.events[usize::try_from(seq).unwrap()];
+        let mut event = Event::read(header, body).unwrap().0;
+        change(&mut event.body);
+        *body = event.body.encode(&event.prelude).unwrap().into();
+    }
+
     /// Signs the log anew at every size at which it was signed, as far as there are events.
     pub fn seal(&mut self, by: &SigningKey) {
+        self.seal_by(0, |_| by);
+    }
+
+    /// Signs the log anew at every size from one on at which it was signed, as far as there are events, each with its key.
+    pub fn seal_by<'k>(&mut self, from: u64, by: impl Fn(u64) -> &'k SigningKey) {
         let origin = Seal::parse(&self.seals[0].1).unwrap().checkpoint().origin.clone();
         let mut frontier = Frontier::empty();
         let mut roots = vec![frontier.root()];
@@ -104,10 +123,10 @@ impl Forge {
             roots.push(frontier.root());
         }
         self.seals.retain(|(size, _)| *size < roots.len() as u64);
-        for (size, seal) in &mut self.seals {
+        for (size, seal) in self.seals.iter_mut().filter(|(size, _)| *size >= from) {
             let root = roots[usize::try_from(*size).unwrap()];
             let checkpoint = Checkpoint { origin: origin.clone(), size: TreeSize(*size), root };
-            *seal = Seal::sign(&checkpoint, by).unwrap().bytes().clone();
+            *seal = Seal::sign(&checkpoint, by(*size)).unwrap().bytes().clone();
         }
     }
 

@@ -11,5 +11,6 @@ mod pin;
 mod refusals;
 mod replay;
 mod snapshots;
+mod tamper;
 mod verify;
 mod world;

@@ -50,23 +50,8 @@ impl Running {
         config.clock = Arc::new(Ticking(AtomicI64::new(START)));
         let (engine, first_start) = Engine::open(config).unwrap();
         assert!(first_start.is_some());
-        let identity = engine.views().get(View::Identity).store.snapshot();
-        let root = LEDGER.get(&identity, ()).unwrap().unwrap().root.unwrap();
-        let credential = engine.log().records(Seq(0)).find_map(|item| {
-            let record = item.unwrap().1;
-            match Event::read(&record.header, &record.body).unwrap().0.body {
-                Body::CredentialCreated(created) => Some(created),
-                _ => None,
-            }
-        });
-        let credential = credential.unwrap();
-        let actor = Actor {
-            principal: credential.principal,
-            method: Method::ApiKey,
-            credential: Some(credential.credential),
-            acting_in: None,
-        };
-        Self { engine, root, admin: Caller { tenant: root, actor }, dir }
+        let (root, admin) = administrator(&engine);
+        Self { engine, root, admin, dir }
     }
 
     /// Sends a command that must be accepted: a commit of its own.
@@ -92,6 +77,38 @@ impl Running {
         self.engine.stop();
         self.dir
     }
+}
+
+/// The root tenant, and who may do everything in it.
+fn administrator(engine: &Engine) -> (TenantId, Caller) {
+    let identity = engine.views().get(View::Identity).store.snapshot();
+    let root = LEDGER.get(&identity, ()).unwrap().unwrap().root.unwrap();
+    let credential = engine.log().records(Seq(0)).find_map(|item| {
+        let record = item.unwrap().1;
+        match Event::read(&record.header, &record.body).unwrap().0.body {
+            Body::CredentialCreated(created) => Some(created),
+            _ => None,
+        }
+    });
+    let credential = credential.unwrap();
+    let actor = Actor {
+        principal: credential.principal,
+        method: Method::ApiKey,
+        credential: Some(credential.credential),
+        acting_in: None,
+    };
+    (root, Caller { tenant: root, actor })
+}
+
+/// Opens a data directory, sends commands that must be accepted, each a commit of its own, and stops.
+pub fn send(config: EngineConfig, commands: impl IntoIterator<Item = Command>) {
+    let (engine, _) = Engine::open(config).unwrap();
+    let (root, admin) = administrator(&engine);
+    for command in commands {
+        let request = Request::new(root, admin.clone(), command);
+        engine.sequencer().submit(request).unwrap().wait().unwrap().answer.unwrap();
+    }
+    engine.stop();
 }
 
 /// The ids of what happened, and when.
@@ -210,7 +227,8 @@ impl World {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+/// Copies a directory with what is in it, and its mode.
+pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
