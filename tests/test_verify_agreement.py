@@ -19,6 +19,7 @@ from daemon import Daemon, chancery
 from make_log import ORIGIN, checkpoint, good_log, key, raw
 from native import batch, fresh, register, submit
 from orgkernel.contract import append_body, issue, mint, open_chain
+from signing import Signer
 
 # How many single flipped bits are tried. Every byte of a small log is tried in the verifier's own tests.
 FLIPS = 150
@@ -70,6 +71,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         batch(client, [{"command": "OpenMission", "params": {"intent": fresh("mission ")}} for _ in range(40)])
         register(client, key="make", profile={"email": "ada@example.org", "metadata": {"a": "b"}})
         submit(client, "CreateTenant", {"slug": "other", "name": "Other"})
+        signer = Signer.registered(client, "signer", ["agents:register"])
+        assert all(signer.send("RegisterAgent", {"name": fresh("signed ")}).status_code == 200 for _ in range(3))
         submit(client, "RotateSigningKey")
         submit(client, "CreateOrganisation", {"slug": "after-rotation", "name": "After"})
         heads.append(client.get("/checkpoint").content)

@@ -13,6 +13,7 @@ use chancery_projections::engine::Engine;
 use chancery_projections::origin::{self, Origin};
 use chancery_projections::rows::store::ViewSnapshot;
 use chancery_projections::sequencer::{self, Pending, Sequencer, SubmitError};
+use chancery_projections::signature::AgentSignature;
 use chancery_projections::view::Held;
 use chancery_projections::views::{View, Views};
 use tokio::sync::{Semaphore, watch};
@@ -38,6 +39,7 @@ use crate::rates::by_key::KeyRates;
 use crate::request::Request;
 
 mod authentication;
+mod signed;
 
 pub use self::authentication::Asserted;
 
@@ -78,6 +80,8 @@ pub struct Options {
     pub correlation: Option<Uuid>,
     /// Where the request came from, when events are to say so.
     pub origin: Option<Origin>,
+    /// The agent's signature, when it is who asks.
+    pub signature: Option<Box<AgentSignature>>,
 }
 
 impl App {
@@ -263,6 +267,7 @@ impl App {
             if_match: if_match.transpose()?,
             correlation: Some(request.id.correlation()),
             origin,
+            signature: None,
         })
     }
 
@@ -312,5 +317,6 @@ pub fn envelope(principal: &Principal, command: Command, options: Options) -> se
         if_match: options.if_match,
         correlation: options.correlation,
         origin: options.origin,
+        signature: options.signature,
     }
 }

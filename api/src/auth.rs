@@ -71,6 +71,8 @@ enum Right {
     Client(Arc<Client>),
     /// An access token.
     Token(Arc<AccessToken>),
+    /// An agent's own signature of the request.
+    Signature(Arc<SignedAgent>),
 }
 
 /// An OAuth 2.0 client that proved who it is.
@@ -82,6 +84,15 @@ pub struct Client {
     pub method: Method,
     /// Its credential, if it was one.
     pub credential: Option<CredentialId>,
+}
+
+/// An agent that signed a request.
+#[derive(Debug, Clone)]
+pub struct SignedAgent {
+    /// The agent.
+    pub agent: AgentId,
+    /// What it may.
+    pub allows: Vec<Scope>,
 }
 
 /// What a client may do by its own proof of itself (RFC 7009, RFC 7662).
@@ -174,6 +185,12 @@ impl Principal {
         Self { right: Right::Client(Arc::new(client)), home, acting_in: None }
     }
 
+    /// An agent that signed a request.
+    #[must_use]
+    pub fn of_signature(signed: SignedAgent, home: Arc<Tenant>) -> Self {
+        Self { right: Right::Signature(Arc::new(signed)), home, acting_in: None }
+    }
+
     /// The tenant of its credential.
     #[must_use]
     pub fn home(&self) -> &Tenant {
@@ -194,7 +211,7 @@ impl Principal {
     pub fn access_token(&self) -> Option<&Arc<AccessToken>> {
         match &self.right {
             Right::Token(token) => Some(token),
-            Right::Key(_) | Right::Client(_) => None,
+            Right::Key(_) | Right::Client(_) | Right::Signature(_) => None,
         }
     }
 
@@ -204,6 +221,7 @@ impl Principal {
         match &self.right {
             Right::Key(credential) => credential.principal.clone(),
             Right::Client(client) => actor::Principal::Agent(client.agent),
+            Right::Signature(signed) => actor::Principal::Agent(signed.agent),
             // Whoever acts by a right that is another's is still itself.
             Right::Token(token) => match token.token.agent {
                 Some(agent) => actor::Principal::Agent(agent),
@@ -231,6 +249,7 @@ impl Principal {
             Right::Key(credential) => credential.scopes.iter().any(|held| held == scope.text()),
             Right::Client(_) => CLIENT_SCOPES.contains(&scope),
             Right::Token(token) => token.allows.contains(&scope),
+            Right::Signature(signed) => signed.allows.contains(&scope),
         };
         is_held && (self.home().root || !scope.is_root_only())
     }
@@ -274,8 +293,8 @@ impl Principal {
             Right::Key(credential) => {
                 CREDENTIALS.get(identity, credential.credential)?.is_some_and(|it| it.dead(now).is_none())
             }
-            // Neither opens what outlasts a request.
-            Right::Client(_) | Right::Token(_) => false,
+            // None of them opens what outlasts a request.
+            Right::Client(_) | Right::Token(_) | Right::Signature(_) => false,
         };
         let home = TENANTS.get(identity, self.home().tenant)?;
         Ok(is_good && home.is_some_and(|home| home.standing == Standing::Active))
@@ -288,6 +307,7 @@ impl Principal {
             Right::Key(credential) => (Method::ApiKey, Some(credential.credential)),
             Right::Client(client) => (client.method, client.credential),
             Right::Token(_) => (Method::Token, None),
+            Right::Signature(_) => (Method::Signature, None),
         };
         let actor = Actor { principal: self.actor(), method, credential, acting_in: self.acting_in };
         Caller { tenant: self.home().tenant, actor }
@@ -309,6 +329,8 @@ pub enum Refusal {
     TenantSuspended,
     /// Its agent may not act.
     AgentNotUsable,
+    /// It is a signature that does not hold.
+    Signature,
 }
 
 impl Refusal {
@@ -322,6 +344,7 @@ impl Refusal {
             Self::Audience => "audience",
             Self::TenantSuspended => "tenant_suspended",
             Self::AgentNotUsable => "agent_not_usable",
+            Self::Signature => "signature",
         }
     }
 
@@ -329,7 +352,7 @@ impl Refusal {
     #[must_use]
     pub const fn problem(self) -> Problem {
         match self {
-            Self::Unknown | Self::Revoked | Self::Expired | Self::Audience | Self::AgentNotUsable => {
+            Self::Unknown | Self::Revoked | Self::Expired | Self::Audience | Self::AgentNotUsable | Self::Signature => {
                 Problem::Unauthenticated
             }
             Self::TenantSuspended => Problem::Rejected(Rejection::TenantSuspended),

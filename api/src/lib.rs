@@ -27,4 +27,5 @@ pub mod request;
 pub mod response;
 pub mod router;
 pub mod server;
+pub mod signature;
 pub mod tls;

@@ -375,7 +375,8 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
         match self {
-            Self::Unauthenticated => {
+            Self::Unauthenticated
+            | Self::Rejected(Rejection::SignatureInvalid { .. } | Rejection::SignatureReplayed) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"chancery\""));
             }
             Self::MethodNotAllowed { allow } => {
@@ -425,6 +426,7 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::TransactionUnrelated
         | Rejection::PolicyInvalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
+        Rejection::SignatureInvalid { .. } | Rejection::SignatureReplayed => StatusCode::UNAUTHORIZED,
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
         | Rejection::NotRoot
@@ -486,7 +488,9 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         Rejection::IdempotencyConflict { original } => object([("original", original.0.into())]),
         Rejection::LimitReached { limit, max } => object([("limit", (*limit).into()), ("max", (*max).into())]),
         Rejection::HandleTaken { namespace } => object([("namespace", namespace.clone().into())]),
-        Rejection::TargetForbidden { why } => object([("why", why.clone().into())]),
+        Rejection::TargetForbidden { why } | Rejection::SignatureInvalid { why } => {
+            object([("why", why.clone().into())])
+        }
         Rejection::EventUnknown { event } => object([("event", event.clone().into())]),
         Rejection::AgentNotUsable { why } | Rejection::CounterpartyNotUsable { why } => {
             object([("why", (*why).into())])
@@ -530,6 +534,7 @@ fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
         | Rejection::CodeWrong
         | Rejection::DestinationInUse
         | Rejection::TransactionUnrelated
+        | Rejection::SignatureReplayed
         | Rejection::ClientInvalid => Map::new(),
     }
 }

@@ -77,6 +77,13 @@ impl Request {
         self.head.uri.query()
     }
 
+    /// The host that it is for, and its port, as sent; `None` when it does not say.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        let uri = self.head.uri.authority().map(|authority| authority.as_str());
+        uri.or_else(|| self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok()))
+    }
+
     /// Its header fields.
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {

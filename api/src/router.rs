@@ -15,6 +15,7 @@ use crate::path_table::PathTable;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{Response, ResponseBody};
+use crate::signature;
 
 /// A native route: method, path as OpenAPI writes it (but for a `*` where a parameter holds slashes), operation.
 pub struct Route(pub Method, pub &'static str, pub &'static Operation);
@@ -176,7 +177,8 @@ async fn native(app: &Arc<App>, request: Request, found: Found) -> Result<Respon
     let Found { operation, parameters, is_head, .. } = found;
     let principal = match operation.access {
         Access::Open => None,
-        Access::Credential | Access::Scope(_) => {
+        Access::CredentialOrSignature if signature::is_presented(request.headers()) => None,
+        Access::Credential | Access::CredentialOrSignature | Access::Scope(_) => {
             let mut principal = app.principal(&request, Mount::Native).await?;
             if let Some(tenant) = request.header("chancery-tenant")? {
                 principal = Box::pin(app.enter(principal, tenant)).await?;

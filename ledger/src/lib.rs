@@ -44,6 +44,7 @@ pub mod keystore;
 pub mod last_checkpoint;
 pub mod link;
 pub mod shred;
+pub mod signature_base;
 pub mod store;
 pub mod time;
 pub mod tree;

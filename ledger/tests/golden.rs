@@ -14,6 +14,7 @@ use chancery_ledger::body::field::{Decimal, JsonText, Signature};
 use chancery_ledger::body::identity::*;
 use chancery_ledger::body::issuer::*;
 use chancery_ledger::body::ledger::*;
+use chancery_ledger::body::signature::*;
 use chancery_ledger::body::token::*;
 use chancery_ledger::body::transaction::*;
 use chancery_ledger::body::trust::*;
@@ -103,6 +104,17 @@ fn sample(kind: Kind) -> Body {
             signed: 1_007,
             checkpoint: "chancery.example/log\n1007\n…\n".into(),
             reason: "the disk and the newest archive segment were lost".into(),
+        }
+        .into(),
+        Kind::CommandSigned => CommandSigned {
+            agent: agent(),
+            key: key(),
+            base: "\"@method\": POST\n\"@signature-params\": (\"@method\");created=1767323045".into(),
+            signature: Signature([0xab; 64]),
+            nonce: "a8Hw2kq0Zt5yBv1s".into(),
+            created: Micros(1_767_323_045_000_000),
+            expires: Some(Micros(1_767_323_105_000_000)),
+            content: enc(agent().subject()),
         }
         .into(),
         Kind::TenantCreated => TenantCreated {

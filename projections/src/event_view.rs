@@ -172,6 +172,7 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
     let field = |name, value, open| vec![Field { name, value, open }];
     let maybe = |name, value: Option<_>, open| value.into_iter().map(|value| Field { name, value, open }).collect();
     match body {
+        Body::CommandSigned(it) => field("content", &mut it.content, typed::<String>),
         Body::MemberInvited(it) => field("personal", &mut it.personal, typed::<MemberPersonal>),
         Body::AgentRegistered(it) => field("personal", &mut it.personal, typed::<AgentPersonal>),
         Body::AgentUpdated(it) => maybe("personal", it.personal.as_mut(), typed::<AgentPersonal>),

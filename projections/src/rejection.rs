@@ -257,6 +257,15 @@ pub enum Rejection {
     /// It is not the code that was sent.
     #[error("it is not the code that was sent to the destination")]
     CodeWrong,
+    /// What an agent signed cannot be taken as its command.
+    #[error("the agent's signature is not accepted: {why}")]
+    SignatureInvalid {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The signature was taken before.
+    #[error("this signature was used before; sign again, with another nonce")]
+    SignatureReplayed,
     /// A subscription uses the destination.
     #[error("a subscription uses the destination; change or end that first")]
     DestinationInUse,
@@ -310,6 +319,8 @@ impl Rejection {
             Self::EventUnknown { .. } => "event_unknown",
             Self::Unverified => "unverified",
             Self::CodeWrong => "code_wrong",
+            Self::SignatureInvalid { .. } => "signature_invalid",
+            Self::SignatureReplayed => "signature_replayed",
             Self::DestinationInUse => "destination_in_use",
             Self::CounterpartyNotUsable { .. } => "counterparty_not_usable",
             Self::ActionNotAuthorised { .. } => "action_not_authorised",

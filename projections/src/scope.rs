@@ -176,6 +176,16 @@ pub const AGENTIDP: &[AgentIdpScope] = &[
     AgentIdpScope { text: "openid", allows: &[], is_core: true },
 ];
 
+impl Scope {
+    /// What a scope that was granted to an agent allows natively: one of AgentIdP's what that table says, a native one
+    /// itself; `None` when there is no such scope.
+    #[must_use]
+    pub fn allowed_by(granted: &str) -> Option<&'static [Self]> {
+        let native = || Self::ALL.iter().find(|scope| scope.text() == granted).map(std::slice::from_ref);
+        AgentIdpScope::find(granted).map(|scope| scope.allows).or_else(native)
+    }
+}
+
 impl AgentIdpScope {
     /// The scope of that text; `None` when there is none.
     #[must_use]

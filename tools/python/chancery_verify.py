@@ -394,7 +394,8 @@ def verify_proof(proof: str, header: bytes, public: bytes) -> int:
 # --- [8] Bodies -------------------------------------------------------------------------------------------------------
 
 BODY_BYTES_MAX = 65_536
-LEDGER_CREATED, SIGNING_KEY_ADDED = 1, 2
+LEDGER_CREATED, SIGNING_KEY_ADDED, COMMAND_SIGNED = 1, 2, 16
+AGENT_KEY_ADDED, AGENT_KEY_REVOKED = 140, 141
 
 # Code | kind | fields: the page's own table, line for line.
 KINDS = """
@@ -402,6 +403,7 @@ KINDS = """
 2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
 3 | SigningKeyRetired | as SigningKeyAdded
 4 | TailLost | ledger id, found u64, signed u64, checkpoint str, reason str
+16 | CommandSigned | agent id, key id, base str, signature sig, nonce str, created t, expires t?, content enc
 100 | TenantCreated | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, parent id?
 101 | TenantUpdated | tenant id, changes {str: json}
 102 | TenantSuspended | tenant id, reason str?
@@ -714,10 +716,123 @@ def event_frame(payload: bytes) -> EventFrame:
     raise ContainerFault("an event's frame does not fit its parts")
 
 
+# --- [18] What agents sign --------------------------------------------------------------------------------------------
+
+BASE_BYTES_MAX = 8192
+NONCE_CHARS = range(16, 129)
+LIFE = 300_000_000
+CLOCK_SKEW = 60_000_000
+LATEST_SECS = 253_402_300_799
+COMPONENTS = (
+    "@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query", "content-digest",
+    "content-type", "content-length", "date", "idempotency-key", "if-match", "chancery-tenant",
+)  # fmt: skip
+DIGEST_BYTES = {"sha-256": 32, "sha-512": 64}
+A_PARAMETER = re.compile(
+    r';(?:(created|expires)=(0|[1-9][0-9]{0,14})|(nonce|alg|keyid|tag)="((?:[ !#-\[\]-~]|\\["\\])*)")', re.ASCII
+)
+A_DIGEST = re.compile(r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):", re.ASCII)
+
+
+def parse_base(text: str) -> dict[str, str]:
+    """The parameters of a signature base, when it says enough to hold its signer to it."""
+    if len(text.encode()) > BASE_BYTES_MAX or not re.fullmatch(r"[\n\t -~]*", text):
+        raise Malformed("the signature base is too long, or not printable ASCII")
+    pairs = [line[1:].partition('": ') if line.startswith('"') else ("", "", "") for line in text.split("\n")]
+    if not all(colon for _, colon, _ in pairs) or pairs[-1][0] != "@signature-params":
+        raise Malformed("the signature base is not lines of names and values")
+    *lines, (_, _, last) = pairs
+    names = [name for name, _, _ in lines]
+    listed = "(" + " ".join(f'"{name}"' for name in names) + ")"
+    if not last.startswith(listed):
+        raise Malformed("the signature base's lines are not those that its last line names")
+    if len(set(names)) < len(names) or not set(names) <= set(COMPONENTS):
+        raise Malformed("the signature covers what it must not, or twice")
+    if "@method" not in names or not ("@target-uri" in names or {"@authority", "@path"} <= set(names)):
+        raise Malformed("the signature does not cover method and target")
+    check_digest(next((value for name, _, value in lines if name == "content-digest"), ""))
+    return parse_parameters(last[len(listed) :])
+
+
+def check_digest(text: str) -> None:
+    digests = [A_DIGEST.fullmatch(part.strip(" \t")) for part in text.split(",")]
+    known = [found for found in digests if found and found[1] in DIGEST_BYTES]
+    if None in digests or not known or any(len(from_base64(it[2])) != DIGEST_BYTES[it[1]] for it in known):
+        raise Malformed("the signature does not cover a digest of the content")
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    found, at = {}, 0
+    while at < len(text):
+        one = A_PARAMETER.match(text, at)
+        if one is None or (one[1] or one[3]) in found:
+            raise Malformed("the signature's parameters are malformed")
+        found[one[1] or one[3]] = one[2] if one[1] else re.sub(r"\\(.)", r"\1", one[4])
+        at = one.end()
+    if found.get("alg", "ed25519") != "ed25519" or len(found.get("nonce", "")) not in NONCE_CHARS:
+        raise Malformed("the signature's algorithm or nonce is not as it must be")
+    times = [int(found[name]) for name in ("created", "expires") if name in found]
+    if "created" not in found or times != sorted(times) or times[-1] > LATEST_SECS:
+        raise Malformed("the signature's times are not as they must be")
+    return found
+
+
+@dataclass
+class Agents:
+    """Agents' identity keys so far, and the nonces of what they signed of late."""
+
+    keys: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
+    # Whether there can be keys that are not among them.
+    partial: bool = False
+    nonces: dict[tuple[bytes, str], int] = field(default_factory=dict)
+    prune_at: int = 1024
+    checked: int = 0
+    unchecked: int = 0
+
+    def take(self, kind: int, time: int, value: dict | None) -> None:
+        if kind in (AGENT_KEY_ADDED, AGENT_KEY_REVOKED) and value is None:
+            self.partial = True
+        elif kind == AGENT_KEY_ADDED and value["purpose"] == "identity":  # type: ignore[index]
+            if value["algorithm"] == "ed25519" and len(value["public"]) == 32:  # type: ignore[index]
+                self.keys[value["key"]] = (value["agent"], value["public"])  # type: ignore[index]
+        elif kind == AGENT_KEY_REVOKED:
+            self.keys.pop(value["key"], None)  # type: ignore[index]
+        elif kind == COMMAND_SIGNED and value is None:
+            self.unchecked += 1
+        elif kind == COMMAND_SIGNED:
+            self.signed(time, value)  # type: ignore[arg-type]
+
+    def signed(self, time: int, value: dict) -> None:
+        known = self.keys.get(value["key"])
+        self.checked += 1
+        parameters = parse_base(value["base"])
+        said = {"keyid": str(uuid.UUID(bytes=value["key"])), "nonce": value["nonce"]}
+        said |= {name: str(value[name] // 1_000_000) for name in ("created", "expires") if value[name] is not None}
+        whole = all(value[name] is None or value[name] % 1_000_000 == 0 for name in ("created", "expires"))
+        if not whole or said != {name: text for name, text in parameters.items() if name not in ("alg", "tag")}:
+            raise Malformed("the signature base says something else than stands beside it")
+        if known is None and self.partial:
+            self.checked, self.unchecked = self.checked - 1, self.unchecked + 1
+            return
+        if known is None or known[0] != value["agent"]:
+            raise Malformed("the log gave the agent no such identity key")
+        until = min(value["created"] + LIFE, value["expires"] or U64_MAX)
+        if value["created"] > time + CLOCK_SKEW or time > until:
+            raise Malformed("the signature was not good when it was recorded")
+        if len(self.nonces) >= self.prune_at:
+            self.nonces = {name: until for name, until in self.nonces.items() if until >= time}
+            self.prune_at = 2 * len(self.nonces) + 1024
+        if (value["key"], value["nonce"]) in self.nonces:
+            raise Malformed("the agent signed it once, and it stands in the log twice")
+        self.nonces[value["key"], value["nonce"]] = until
+        if not strictly_signed(known[1], value["base"].encode(), value["signature"]):
+            raise Malformed("the agent's key did not make this signature")
+
+
 # --- [9], [13] Key history and verification ---------------------------------------------------------------------------
 
 FINDINGS_KEPT = 100
-AUTHENTIC = {"header", "record", "body", "key", "head", "checkpoint", "signature"}
+AUTHENTIC = {"header", "record", "body", "key", "head", "checkpoint", "signature", "agent_signature"}
 CHAIN = {"header", "record", "gap", "link", "time", "truncated", "container"}
 TREE = {"header", "record", "tree", "checkpoint", "diverged"}
 KEYS = {"key", "head", "signature"}
@@ -757,6 +872,7 @@ class Verifier:
     held: tuple[int, bytes] | None = None
     trusted_key_sealed: bool = False
     bodies: dict = field(default_factory=lambda: {"intact": 0, "withheld": 0, "unknown": 0})
+    agents: Agents = field(default_factory=lambda: Agents())
     head_roots: dict[int, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     # Of a bundle, what it was asked for.
@@ -796,6 +912,7 @@ class Verifier:
     def skipped(self, subtrees: list[tuple[int, bytes]]) -> None:
         """Section 17: events that a bundle does not show."""
         self.commit_goes_on()
+        self.agents.partial = True
         for level, root in subtrees:
             if level > 63 or self.n % (1 << level) or self.n + (1 << level) > U64_MAX:
                 if self.roots_hold:
@@ -839,6 +956,10 @@ class Verifier:
             else:
                 self.bodies["unknown" if value is None else "intact"] += 1
         self.key_history(header, value, damaged)
+        try:
+            self.agents.take(header.kind, header.time, value)
+        except Malformed as why:
+            self.found(self.n, "agent_signature", str(why))
 
     def key_history(self, header: Header, value: dict | None, damaged: bool) -> None:
         """Rule 6: who may seal, and from where on."""
@@ -943,6 +1064,7 @@ class Verifier:
                 "keys_consistent": "no" if reasons & KEYS else "yes",
             },
             "bodies": self.bodies,
+            "agent_signatures": {"checked": self.agents.checked, "unchecked": self.agents.unchecked},
             "truncation_excluded_to": max(
                 (head.size for head in self.heads if head.size not in self.heads_not_compared), default=None
             ),
@@ -1378,6 +1500,8 @@ def show(verdict: dict) -> str:
     """The verdict for a person."""
     lines = [f"{name.replace('_', ' '):<18} {answer}" for name, answer in verdict["checks"].items()]
     lines.append(f"{'events, seals':<18} {verdict['events']}, {verdict['seals']}")
+    signed = verdict["agent_signatures"]
+    lines.append(f"{'agents signed':<18} {signed['checked']} checked, {signed['unchecked']} not")
     lines.append(f"{'trust':<18} {verdict['trust']}")
     excluded = verdict["truncation_excluded_to"]
     lines.append(f"{'tail cut off':<18} {'cannot be excluded' if excluded is None else f'excluded up to {excluded}'}")

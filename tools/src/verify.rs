@@ -222,6 +222,8 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
     }
     let verify::BodyCounts { intact, withheld, unknown } = report.bodies;
     writeln!(out, "  bodies             {intact} intact, {withheld} withheld, {unknown} of unknown kinds")?;
+    let verify::AgentSignatures { checked, unchecked } = report.agent_signatures;
+    writeln!(out, "  agents signed      {checked} checked, {unchecked} not: their bodies or keys are withheld")?;
     writeln!(out, "  trust              {trust}")?;
     match report.truncation_excluded_to {
         Some(size) => writeln!(out, "  cut-off tail       excluded up to {size} events, by the heads you kept")?,

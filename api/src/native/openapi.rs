@@ -96,6 +96,13 @@ pub fn document() -> Value {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "apiKey": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Signature",
+                    "description": "An agent's HTTP Message Signature (RFC 9421, Ed25519) of the request, with \
+                        `Signature-Input` and `Content-Digest`.",
+                },
             },
         },
     })
@@ -142,6 +149,9 @@ fn describe(operation: &Operation, problem: &Schema, written: &mut SchemaGenerat
     match operation.access {
         Access::Open => described["security"] = json!([]),
         Access::Credential => {}
+        Access::CredentialOrSignature => {
+            described["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, { "signature": [] }]);
+        }
         Access::Scope(scope) => described["description"] = json!(format!("Needs the scope `{scope}`.")),
     }
     described

@@ -41,6 +41,8 @@ pub enum Access {
     Open,
     /// Any credential of this mount; what else it needs depends on what is sent.
     Credential,
+    /// The same, or the signature of an agent, into which the operation looks itself: it covers the body.
+    CredentialOrSignature,
     /// A credential with a scope.
     Scope(Scope),
 }

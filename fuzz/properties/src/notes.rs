@@ -1,6 +1,8 @@
-//! What leaves the ledger as text: seals, proofs, verifier keys. Nothing that its key did not sign is ever believed.
+//! What is signed as text: seals, proofs, verifier keys, and what agents sign. Nothing that its key did not sign is ever
+//! believed.
 
 use chancery_ledger::ids::Seq;
+use chancery_ledger::signature_base::SignatureBase;
 use chancery_ledger::tree::leaf_hash;
 use chancery_ledger::tree::proof::{PROOF_HASHES_MAX, verify_consistency, verify_inclusion};
 use chancery_ledger::tree::seal::{SEAL_BYTES_MAX, Seal};
@@ -9,7 +11,8 @@ use chancery_ledger::tree::verifier_key::VerifierKey;
 
 use crate::genuine::{LOG, ORIGIN, key};
 
-/// `signed` or `proven` when it is a seal or proof of the genuine log, `seal`, `proof` and `key` when it is some other.
+/// `signed` or `proven` when it is a seal or proof of the genuine log, `seal`, `proof` and `key` when it is some other, `base`
+/// when it is what an agent can sign.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -20,6 +23,16 @@ pub fn hold(input: &[u8]) -> &'static str {
     {
         assert_eq!(verifier.to_string(), text, "a verifier key has one spelling");
         found = "key";
+    }
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(base) = SignatureBase::parse(text)
+    {
+        assert_eq!(base.text(), text, "a base is kept as it came");
+        assert!(base.covers("@method") && base.covers("content-digest") && !base.covers("authorization"));
+        let parameters = base.parameters();
+        assert!(parameters.check_time(parameters.created).is_ok() && parameters.until() >= parameters.created);
+        assert!(!base.is_signed(&key(1).public(), &[0; 64]));
+        found = "base";
     }
     if let Ok(seal) = Seal::parse(input) {
         found = if seal_holds(&seal, input) { "signed" } else { "seal" };

@@ -10,6 +10,7 @@ pub mod field;
 pub mod identity;
 pub mod issuer;
 pub mod ledger;
+pub mod signature;
 pub mod token;
 pub mod transaction;
 pub mod trust;
@@ -206,6 +207,7 @@ kinds! {
     2 version 1 ledger::SigningKeyAdded,
     3 version 1 ledger::SigningKeyRetired,
     4 version 1 ledger::TailLost,
+    16 version 1 signature::CommandSigned,
     100 version 1 identity::TenantCreated,
     101 version 1 identity::TenantUpdated,
     102 version 1 identity::TenantSuspended,

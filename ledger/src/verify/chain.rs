@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::agents::{AgentFact, Agents};
 use super::item::{BodyState, KeyFact, Prepared, PreparedEvent};
 use super::population::Census;
 use super::report::{Against, BodyCounts, Finding, KeyInForce, Report, Trust, Why};
-use super::{Known, PendingSeal, SourceError};
+use super::{Known, Pending, PendingSeal, SourceError};
 use crate::body::Kind;
 use crate::bundle::Manifest;
 use crate::ids::Seq;
@@ -16,7 +17,7 @@ use crate::tree::seal::Seal;
 use crate::tree::verifier_key::VerifierKey;
 use crate::tree::{Frontier, NodeHash, Subtree};
 
-/// The state of a verification: constant in size but for the log's keys.
+/// The state of a verification: constant in size but for the keys of the log and of its agents.
 pub(super) struct Chain<'a> {
     known: &'a Known,
     /// Items taken so far, which orders findings.
@@ -41,6 +42,7 @@ pub(super) struct Chain<'a> {
     last_seal: Option<Seal>,
     trusted_key_sealed: bool,
     bodies: BodyCounts,
+    agents: Agents,
     /// Roots of the log at the sizes of the reader's heads.
     head_roots: Vec<Option<NodeHash>>,
     chunk: Vec<(u64, Finding)>,
@@ -71,6 +73,7 @@ impl<'a> Chain<'a> {
             last_seal: None,
             trusted_key_sealed: false,
             bodies: BodyCounts::default(),
+            agents: Agents::default(),
             head_roots: vec![None; known.heads.len()],
             chunk: Vec::new(),
             findings: Vec::new(),
@@ -88,19 +91,16 @@ impl<'a> Chain<'a> {
         self.events
     }
 
-    /// Takes the next item; a seal whose signature is to be checked comes back.
-    pub(super) fn push(&mut self, item: Prepared) -> Option<PendingSeal> {
+    /// Takes the next item; a signature that is to be checked comes back.
+    pub(super) fn push(&mut self, item: Prepared) -> Option<Pending> {
         self.order += 1;
         match item {
-            Prepared::Event(event) => {
-                self.event(event);
-                None
-            }
+            Prepared::Event(event) => self.event(event),
             Prepared::Skipped(subtrees) => {
                 self.skipped(&subtrees);
                 None
             }
-            Prepared::Seal(Ok(seal)) => self.seal(seal),
+            Prepared::Seal(Ok(seal)) => self.seal(seal).map(|seal| Pending::Seal(Box::new(seal))),
             Prepared::Seal(Err(error)) => {
                 self.seals += 1;
                 self.found(self.before_next(), Why::Checkpoint, error.to_string());
@@ -109,9 +109,10 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn event(&mut self, event: PreparedEvent) {
+    fn event(&mut self, event: PreparedEvent) -> Option<Pending> {
         self.events += 1;
         self.commit_goes_on();
+        let mut pending = None;
         match event.outline {
             Err(error) => {
                 self.found(self.next, Why::Header, error.to_string());
@@ -140,6 +141,7 @@ impl<'a> Chain<'a> {
                 if let Some(lacking) = lacking {
                     self.found(self.next, Why::Choice, lacking);
                 }
+                pending = event.agent.and_then(|fact| self.agent_fact(*fact, header.time));
             }
         }
         let nodes = self.frontier.push(event.leaf);
@@ -150,6 +152,7 @@ impl<'a> Chain<'a> {
         self.prev = Some(event.hash);
         self.next = self.next.saturating_add(1);
         self.note_heads();
+        pending
     }
 
     /// Keeps the root where a head of the reader's signs one.
@@ -159,6 +162,16 @@ impl<'a> Chain<'a> {
                 if head.checkpoint().size.0 == self.next {
                     *root = Some(self.frontier.root());
                 }
+            }
+        }
+    }
+
+    fn agent_fact(&mut self, fact: AgentFact, time: Micros) -> Option<Pending> {
+        match self.agents.take(fact, time) {
+            Ok(signature) => signature.map(|signature| Pending::Agent(signature.at(self.order, self.next))),
+            Err(detail) => {
+                self.found(self.next, Why::AgentSignature, detail);
+                None
             }
         }
     }
@@ -173,6 +186,7 @@ impl<'a> Chain<'a> {
     /// Goes by events that are not shown.
     fn skipped(&mut self, subtrees: &[Subtree]) {
         self.commit_goes_on();
+        self.agents.some_are_not_shown();
         for subtree in subtrees {
             if !subtree.fits_after(self.next) {
                 if self.roots_hold {
@@ -298,6 +312,7 @@ impl<'a> Chain<'a> {
             keys: keys.collect(),
             checks: self.against.checks(),
             bodies: self.bodies,
+            agent_signatures: self.agents.counts(),
             truncation_excluded_to: heads.filter(|size| !not_compared.contains(size)).max(),
             witnesses: "unwitnessed",
             diverged: self.against.diverged,

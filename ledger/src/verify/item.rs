@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::agents::AgentFact;
 use super::population::{Census, Role};
 use crate::body::ledger::{Algorithm, FORMAT, Purpose};
 use crate::body::{Body, BodyError, Kind};
@@ -110,6 +111,7 @@ pub(super) struct PreparedEvent {
     pub fact: Option<Box<KeyFact>>,
     /// What it is to a bundle's choice.
     pub role: Option<Role>,
+    pub agent: Option<Box<AgentFact>>,
 }
 
 /// How a body stands to its header.
@@ -138,9 +140,9 @@ impl Prepared {
             Piece::Item(Item::Seal(bytes)) => Self::Seal(Seal::parse(&bytes)),
             Piece::Item(Item::Event { header, body, nodes }) => {
                 let outline = Outline::parse(&header);
-                let (state, fact) = match &outline {
+                let (state, fact, agent) = match &outline {
                     Ok(outline) => body_state(outline, body.as_deref()),
-                    Err(_) => (BodyState::Intact, None),
+                    Err(_) => (BodyState::Intact, None, None),
                 };
                 Self::Event(PreparedEvent {
                     outline,
@@ -150,26 +152,29 @@ impl Prepared {
                     body: state,
                     fact: fact.map(Box::new),
                     role: census.map(|census| census.role(&header, body.is_some())),
+                    agent: agent.map(Box::new),
                 })
             }
         }
     }
 }
 
-fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<KeyFact>) {
+fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<KeyFact>, Option<AgentFact>) {
     let about_keys = [Kind::LedgerCreated.code(), Kind::SigningKeyAdded.code()].contains(&header.kind);
     let broken = |why| about_keys.then_some(KeyFact::Broken(why));
+    let unread = || AgentFact::unread(header.kind);
     let Some(body) = body else {
-        return (BodyState::Withheld, broken("its body is withheld, and the log's keys are not known without it"));
+        let why = "its body is withheld, and the log's keys are not known without it";
+        return (BodyState::Withheld, broken(why), unread());
     };
     if link::body_hash(body) != header.body_hash {
-        return (BodyState::Damaged("the body does not have the hash in the header".into()), None);
+        return (BodyState::Damaged("the body does not have the hash in the header".into()), None, unread());
     }
     match Body::decode(header.kind, header.version, body) {
-        Ok((_, body)) => (BodyState::Intact, key_fact(&body)),
-        Err(BodyError::Unknown { .. }) => (BodyState::Unknown, broken("its version is not known")),
+        Ok((_, body)) => (BodyState::Intact, key_fact(&body), AgentFact::of(body)),
+        Err(BodyError::Unknown { .. }) => (BodyState::Unknown, broken("its version is not known"), unread()),
         Err(BodyError::Codec(error)) => {
-            (BodyState::Damaged(format!("the body is not of its kind: {error}").into()), None)
+            (BodyState::Damaged(format!("the body is not of its kind: {error}").into()), None, unread())
         }
     }
 }

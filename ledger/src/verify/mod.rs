@@ -3,6 +3,7 @@
 //! It believes nothing it reads. Hashing, decoding and signatures are spread over the cores, a chunk of the log at a
 //! time, so memory stays bounded; what one event says of the next is then compared in order.
 
+mod agents;
 mod chain;
 mod item;
 mod population;
@@ -10,7 +11,7 @@ mod report;
 
 pub use item::{Item, SourceError, StoreItems};
 pub use population::Population;
-pub use report::{BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why, YesNo};
+pub use report::{AgentSignatures, BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why, YesNo};
 
 use std::io::Read;
 
@@ -21,6 +22,7 @@ use crate::keys::PublicKey;
 use crate::tree::seal::Seal;
 use crate::tree::verifier_key::VerifierKey;
 
+use agents::PendingSignature;
 use chain::Chain;
 use item::Prepared;
 use population::Census;
@@ -118,13 +120,28 @@ where
 }
 
 fn compare(chain: &mut Chain<'_>, prepared: Vec<Prepared>) {
-    let mut seals = Vec::new();
+    let mut pending = Vec::new();
     for item in prepared {
-        seals.extend(chain.push(item));
+        pending.extend(chain.push(item));
     }
-    // Only the signatures are left: one a commit, independent of each other.
-    let findings: Vec<_> = seals.into_par_iter().filter_map(|seal| seal.check()).collect();
+    // Only the signatures are left: one a commit, and those of agents, independent of each other.
+    let findings: Vec<_> = pending.into_par_iter().filter_map(Pending::check).collect();
     chain.end_chunk(findings);
+}
+
+/// A signature that is yet to be checked.
+enum Pending {
+    Seal(Box<PendingSeal>),
+    Agent(PendingSignature),
+}
+
+impl Pending {
+    fn check(self) -> Option<(u64, Finding)> {
+        match self {
+            Self::Seal(seal) => seal.check(),
+            Self::Agent(signature) => signature.check(),
+        }
+    }
 }
 
 /// A seal whose signature is yet to be checked.

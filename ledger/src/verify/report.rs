@@ -29,6 +29,8 @@ pub enum Why {
     Checkpoint,
     /// A seal is not signed by the key in force.
     Signature,
+    /// What an agent is said to have signed, it did not sign, or not so, or not then, or signed once and it stands twice.
+    AgentSignature,
     /// The store holds something that is no record.
     Record,
     /// The export is damaged or cut short.
@@ -55,6 +57,7 @@ impl fmt::Display for Why {
             Self::Tree => "tree",
             Self::Checkpoint => "checkpoint",
             Self::Signature => "signature",
+            Self::AgentSignature => "agent_signature",
             Self::Record => "record",
             Self::Container => "container",
             Self::Head => "head",
@@ -145,6 +148,15 @@ pub struct BodyCounts {
     pub unknown: u64,
 }
 
+/// How many signatures of agents there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct AgentSignatures {
+    /// They were checked; those that do not hold are findings.
+    pub checked: u64,
+    /// They could not be: their bodies, or those with the keys, are withheld or unknown.
+    pub unchecked: u64,
+}
+
 /// What verifying a log found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -168,6 +180,8 @@ pub struct Report {
     pub checks: Checks,
     /// The bodies.
     pub bodies: BodyCounts,
+    /// What agents signed.
+    pub agent_signatures: AgentSignatures,
     /// Up to which size the reader's heads exclude that the tail was cut off; beyond it, nothing in a log can.
     pub truncation_excluded_to: Option<u64>,
     /// Whether others signed its checkpoints.
@@ -208,7 +222,7 @@ impl Against {
         match why {
             Why::Header | Why::Record => (self.authentic, self.whole, self.tree) = (true, true, true),
             Why::Gap | Why::Link | Why::Time | Why::Truncated | Why::Container => self.whole = true,
-            Why::Body => self.authentic = true,
+            Why::Body | Why::AgentSignature => self.authentic = true,
             Why::Key | Why::Head => (self.authentic, self.keys) = (true, true),
             Why::Tree => self.tree = true,
             Why::Checkpoint => (self.authentic, self.tree) = (true, true),

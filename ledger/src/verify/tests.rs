@@ -490,3 +490,129 @@ proptest! {
         }
     }
 }
+
+mod agents {
+    use super::*;
+    use crate::body::field::Signature;
+    use crate::body::identity::{AgentKeyAdded, AgentKeyPurpose, AgentKeyRevoked};
+    use crate::body::signature::CommandSigned;
+    use crate::ids::{Subject, ThingId as _, ThingKind};
+    use crate::shred::Encrypted;
+    use crate::signature_base::SignatureBase;
+
+    /// When the log of these tests goes on, in seconds.
+    const NOW: i64 = 1_790_000_000;
+
+    fn ada() -> AgentId {
+        AgentId(uuid_v7(7, [7; 10]))
+    }
+
+    fn ada_key() -> KeyId {
+        KeyId::from_uuid(uuid_v7(7, [8; 10]))
+    }
+
+    fn added(seed: u8) -> AgentKeyAdded {
+        let public = key(seed).public().as_bytes().to_vec();
+        let (agent, purpose) = (ada(), AgentKeyPurpose::Identity);
+        AgentKeyAdded { agent, key: ada_key(), purpose, algorithm: Algorithm::Ed25519, public }
+    }
+
+    /// What ada signed with a key, at a time.
+    fn signed(seed: u8, nonce: &str, created: i64) -> CommandSigned {
+        let base = format!(
+            "\"@method\": POST\n\"@target-uri\": https://ledger.example/v1/commands\n\
+             \"content-digest\": sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:\n\
+             \"@signature-params\": (\"@method\" \"@target-uri\" \"content-digest\")\
+             ;created={created};keyid=\"{}\";nonce=\"{nonce}\"",
+            ada_key()
+        );
+        let signature = Signature(key(seed).sign(base.as_bytes()));
+        let base = SignatureBase::parse(&base).unwrap();
+        let parameters = base.parameters().clone();
+        CommandSigned {
+            agent: ada(),
+            key: ada_key(),
+            base: base.text().to_owned(),
+            signature,
+            nonce: parameters.nonce,
+            created: parameters.created,
+            expires: parameters.expires,
+            content: Encrypted {
+                key: Subject { kind: ThingKind::Agent, id: ada().uuid() },
+                nonce: [0; 24],
+                ciphertext: vec![0; 16],
+            },
+        }
+    }
+
+    /// A log in which ada has the key of seed 5, and these events follow.
+    fn log(then: impl IntoIterator<Item = Body>) -> Vec<Item> {
+        let mut forge = Forge::new(1);
+        forge.event(added(5));
+        forge.time = NOW * 1_000_000;
+        then.into_iter().for_each(|body| forge.event(body));
+        forge.seal();
+        forge.items
+    }
+
+    fn reasons(items: &[Item]) -> Vec<(u64, Why)> {
+        let report = check(items, &trusting(1));
+        report.findings.iter().map(|finding| (finding.seq, finding.reason)).collect()
+    }
+
+    const NONCE: &str = "0123456789abcdef";
+
+    #[test]
+    fn what_an_agent_signed_is_checked_with_the_key_that_the_log_gave_it() {
+        let other = "fedcba9876543210";
+        let items = log([signed(5, NONCE, NOW - 300).into(), signed(5, other, NOW + 60).into()]);
+        let report = check(&items, &trusting(1));
+        assert!(report.whole, "{:#?}", report.findings);
+        assert_eq!(report.agent_signatures, AgentSignatures { checked: 2, unchecked: 0 });
+    }
+
+    #[test]
+    fn what_an_agent_did_not_sign_is_found() {
+        let forged = |change: fn(&mut CommandSigned)| {
+            let mut it = signed(5, NONCE, NOW);
+            change(&mut it);
+            reasons(&log([it.into()]))
+        };
+        let found = vec![(2, Why::AgentSignature)];
+        assert_eq!(reasons(&log([signed(6, NONCE, NOW).into()])), found, "by another key");
+        assert_eq!(forged(|it| it.base = it.base.replacen("POST", "PUT", 1)), found);
+        assert_eq!(forged(|it| it.signature.0[0] ^= 1), found);
+        assert_eq!(forged(|it| it.nonce.push('0')), found, "beside another nonce");
+        assert_eq!(forged(|it| it.created.0 -= 1_000_000), found, "beside another time");
+        assert_eq!(forged(|it| it.agent = AgentId(uuid_v7(7, [9; 10]))), found, "in another's name");
+        assert_eq!(forged(|it| it.key = KeyId::from_uuid(uuid_v7(7, [9; 10]))), found, "with another's key");
+    }
+
+    #[test]
+    fn a_signature_is_good_once_and_in_its_time() {
+        let twice = [signed(5, NONCE, NOW).into(), signed(5, NONCE, NOW).into()];
+        assert_eq!(reasons(&log(twice)), [(3, Why::AgentSignature)]);
+        assert_eq!(reasons(&log([signed(5, NONCE, NOW - 301).into()])), [(2, Why::AgentSignature)]);
+        assert_eq!(reasons(&log([signed(5, NONCE, NOW + 61).into()])), [(2, Why::AgentSignature)]);
+    }
+
+    #[test]
+    fn a_key_that_was_revoked_signs_nothing_more() {
+        let AgentKeyAdded { agent, key, purpose, algorithm, public } = added(5);
+        let revoked = AgentKeyRevoked { agent, key, purpose, algorithm, public };
+        assert_eq!(reasons(&log([revoked.into(), signed(5, NONCE, NOW).into()])), [(3, Why::AgentSignature)]);
+    }
+
+    #[test]
+    fn without_their_bodies_signatures_are_not_checked_and_nothing_is_wrong() {
+        for withheld in [1, 2] {
+            let mut items = as_exported(log([signed(5, NONCE, NOW).into()]));
+            let at = place(&items, withheld);
+            let Item::Event { body, .. } = &mut items[at] else { unreachable!() };
+            *body = None;
+            let report = check(&items, &trusting(1));
+            assert!(report.whole, "{:#?}", report.findings);
+            assert_eq!(report.agent_signatures, AgentSignatures { checked: 0, unchecked: 1 });
+        }
+    }
+}

@@ -209,7 +209,8 @@ pub struct RevokeCredential {
 pub struct GrantScopes {
     /// To which agent.
     pub agent: AgentId,
-    /// All scopes that it may ask for beyond those that every agent may, as its tokens spell them.
+    /// All scopes that it may ask for beyond those that every agent may, as its tokens spell them; and native ones, which
+    /// allow it to send commands that it signs.
     pub scopes: Vec<String>,
     /// Whether it manages the credentials of other agents.
     #[serde(default)]

@@ -10,14 +10,16 @@ use chancery_ledger::event::Event;
 use chancery_ledger::ids::{AgentId, OrganisationId, TenantId};
 use chancery_ledger::time::Micros;
 
+use super::nonces;
 use super::state::{
-    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentEnd, AgentKey, AgentStatus, CERTIFICATES, CHALLENGES,
-    CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT, Certificate,
-    Challenge, Credential, GRANTS, Granted, HANDLES, IDLE_IN_ORGANISATION, IDLE_IN_TENANT, IdleAgents, KEY_LIST, KEYS,
-    KIND_IN_TENANT, LEDGER, LISTED, LISTED_NOW, LISTED_PLACE, Ledger, MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST,
-    MEMBERSHIPS, Member, Membership, ORG_CAS, ORGANISATION_LIST, ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT,
-    Organisation, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing,
-    TENANT_LIST, TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS, Tenant, purpose_code,
+    AGENTS, AGENTS_BY_KEY, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentEnd, AgentKey, AgentStatus,
+    CERTIFICATES, CHALLENGES, CREDENTIAL_HASHES, CREDENTIAL_LIST, CREDENTIALS, CREDENTIALS_BY_AGENT,
+    CREDENTIALS_OF_AGENT, Certificate, Challenge, Credential, GRANTS, Granted, HANDLES, IDLE_IN_ORGANISATION,
+    IDLE_IN_TENANT, IdleAgents, KEY_LIST, KEYS, KIND_IN_TENANT, LEDGER, LISTED, LISTED_NOW, LISTED_PLACE, Ledger,
+    MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST, MEMBERSHIPS, Member, Membership, ORG_CAS, ORGANISATION_LIST,
+    ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT, Organisation, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT,
+    STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS,
+    Tenant, purpose_code,
 };
 use crate::rows::table::{Key, Table};
 use crate::rows::{RowsError, RowsMut};
@@ -183,6 +185,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             match added.purpose {
                 AgentKeyPurpose::Identity => {
                     AGENTS.update(rows, added.agent, "an agent", |agent| agent.identity_key = Some(key))?;
+                    AGENTS_BY_KEY.put(rows, added.key, &added.agent)?;
                 }
                 AgentKeyPurpose::Did => {
                     AGENTS.update(rows, added.agent, "an agent", |agent| agent.did_key = Some(key))?;
@@ -278,6 +281,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::IssuerRemoved(it) => issuer::removed(rows, event, it),
         Body::IssuerRuleAdded(it) => issuer::rule_added(rows, event, it),
         Body::IssuerRuleRemoved(it) => issuer::rule_removed(rows, event, it),
+        Body::CommandSigned(signed) => nonces::spend(rows, event.time, signed),
         // Facts of the log alone: the journal finds them, no row changes.
         Body::TailLost(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),
         // Other domains' events.

@@ -2,5 +2,6 @@
 
 pub mod decide;
 pub mod evolve;
+pub mod nonces;
 pub mod state;
 pub mod view;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
+use crate::scope::Scope;
 
 mod issuer;
 
@@ -98,6 +99,8 @@ pub const LISTED_NOW: Subset = Subset::new(51).for_readers();
 pub const LISTED_PLACE: Table<u64> = Table::new(52).for_readers();
 /// Which organisations of a tenant stand where, by tenant and [`Standing::code`].
 pub const STANDING_IN_TENANT: Subset = Subset::new(53).for_readers();
+/// Whose an identity key is or was, by key.
+pub const AGENTS_BY_KEY: Table<AgentId> = Table::new(62).for_readers();
 /// The key that signs tokens now, by the code of its purpose.
 pub const TOKEN_KEYS: Table<PublicKeyRow> = Table::new(60);
 /// Every key that ever signed tokens, under `()`.
@@ -257,6 +260,14 @@ pub struct Granted {
     pub scopes: Vec<String>,
     /// Whether it manages the credentials of others.
     pub administrator: bool,
+}
+
+impl Granted {
+    /// What the agent may natively when it proves by a signature of its own that it asks: nothing but what was granted.
+    #[must_use]
+    pub fn allows(&self) -> Vec<Scope> {
+        self.scopes.iter().filter_map(|text| Scope::allowed_by(text)).flatten().copied().collect()
+    }
 }
 
 /// A member.

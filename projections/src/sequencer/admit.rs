@@ -1,11 +1,12 @@
-//! What is asked of a command before it is decided: may it be sent to this tenant at all, did it happen already, is the
-//! thing still as its sender saw it. Scopes are the edge's to check; the standing of tenants is checked here, where no
+//! What is asked of a command before it is decided: may it be sent to this tenant at all, is the agent's signature under it
+//! good, did it happen already, is the thing still as its sender saw it. Scopes are the edge's to check; the standing of tenants is checked here, where no
 //! command can overtake the one that suspends.
 
 use chancery_ledger::actor::Principal;
 use chancery_ledger::event::{IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, PRINCIPAL_TEXT_BYTES_MAX};
 use chancery_ledger::ids::{Seq, TenantId};
 use chancery_ledger::link::Hash;
+use chancery_ledger::time::Micros;
 
 use super::Request;
 use crate::command::Command;
@@ -27,9 +28,11 @@ pub(super) enum Admitted {
 /// Lets a command in to be decided, or says why not.
 ///
 /// # Errors
-/// As each check below; [`Rejection::IdempotencyConflict`].
-pub(super) fn admit(state: &State<'_>, request: &Request) -> Result<Admitted, Stop> {
+/// As each check below, and [`AgentSignature::check`](crate::signature::AgentSignature::check);
+/// [`Rejection::IdempotencyConflict`].
+pub(super) fn admit(state: &State<'_>, request: &Request, now: Micros) -> Result<Admitted, Stop> {
     check_standing(state, request)?;
+    request.signature.as_ref().map_or(Ok(()), |signature| signature.check(state, now))?;
     let idempotency = match &request.idempotency_key {
         None => None,
         Some(key) => {

@@ -35,6 +35,7 @@ use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
 use crate::rows::overlay::Overlay;
+use crate::signature::AgentSignature;
 use crate::views::{self, PerView, Views};
 
 /// Most commands in one group: bounds how many callers one commit keeps waiting, and what is held for them.
@@ -457,7 +458,7 @@ impl Decider {
         let now = self.clock.now();
         let now = if canary::is(Canary::TimeRunsBackwards) { now } else { now.max(self.last) };
         let state = views::state(&self.overlays);
-        let idempotency = match admit::admit(&state, request)? {
+        let idempotency = match admit::admit(&state, request, now)? {
             Admitted::Before(first) => return self.replay(&request.command, first),
             Admitted::New(idempotency) => idempotency,
         };
@@ -466,8 +467,9 @@ impl Decider {
         }
         let ctx = Context::new(now, request.tenant, &request.caller, &mut *self.random, &*self.secrets);
         // Deciding is pure, so whatever of it panics has changed nothing but the randomness drawn.
-        let decision = catch_unwind(AssertUnwindSafe(|| decide(&state, &request.command, ctx)))
-            .map_err(|_| Fault::Unavailable("deciding it failed by a defect; see the trace".into()))??;
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&state, &request.command, ctx)))
+            .map_err(|_| Fault::Unavailable("deciding it failed by a defect; see the trace".into()))?;
+        let decision = request.on_record(decided)?;
         self.record(request, now, idempotency, decision)
     }
 
@@ -493,8 +495,8 @@ impl Decider {
                 let events = len..self.numbered.events().len();
                 if !events.is_empty() {
                     self.last = now;
-                    self.is_closed =
-                        matches!(&request.command, Command::RotateSigningKey(it) if it.purpose == Purpose::Seal);
+                    self.is_closed = answer.is_ok()
+                        && matches!(&request.command, Command::RotateSigningKey(it) if it.purpose == Purpose::Seal);
                 }
                 Ok(Outcome::Decided { events, answer })
             }
@@ -512,7 +514,12 @@ impl Decider {
     fn write(
         &mut self, request: &Request, now: Micros, idempotency: Option<Idempotency>, decision: Decision,
     ) -> Result<Result<Output, Rejection>, Fault> {
-        let Decision { events, answer, mut keys } = decision;
+        let Decision { mut events, answer, mut keys } = decision;
+        // What adds no event of its own does not spend its key, and neither does a refused attempt, though both may be facts.
+        let mut idempotency = idempotency.filter(|_| !events.is_empty() && !matches!(answer, Answer::Refused(_)));
+        if let Some(signature) = &request.signature {
+            events.insert(0, (request.tenant, self.signature_fact(request, signature, now, &mut keys)?));
+        }
         if events.len() > COMMAND_EVENTS_MAX {
             let limit = "events of one command";
             return Err(Rejection::LimitReached { limit, max: COMMAND_EVENTS_MAX }.into());
@@ -528,8 +535,6 @@ impl Decider {
                     uuid_v7(now.millis(), random)
                 }
             };
-            // A refused attempt does not spend its key, though it may be a fact.
-            let mut idempotency = idempotency.filter(|_| !matches!(answer, Answer::Refused(_)));
             let mut prelude = Prelude { origin, due: None };
             for (tenant, body) in events {
                 let event = Event {
@@ -590,12 +595,31 @@ impl Decider {
     ) -> Result<Option<Encrypted>, Fault> {
         let Some(origin) = &request.origin else { return Ok(None) };
         let owner = origin::owner(&request.caller.actor.principal, request.tenant, now);
+        let encrypted = self
+            .with_context(request, now, tenant, keys, |ctx| ctx.encrypt(body.kind(), origin::FIELD, owner, origin))?;
+        Ok(Some(encrypted))
+    }
+
+    /// The fact that an agent signed the command.
+    fn signature_fact(
+        &mut self, request: &Request, signature: &AgentSignature, now: Micros, keys: &mut Vec<NewSecret>,
+    ) -> Result<Body, Fault> {
+        let fact = self.with_context(request, now, request.tenant, keys, |ctx| signature.fact(ctx));
+        // What the caller sent may be more than an event can hold.
+        fact.map_err(|error| Stop::from(error).into())
+    }
+
+    /// Does what needs the world as a command sees it that was decided, and adds the keys made for it.
+    fn with_context<T>(
+        &mut self, request: &Request, now: Micros, tenant: TenantId, keys: &mut Vec<NewSecret>,
+        make: impl FnOnce(&mut Context<'_>) -> Result<T, ContextError>,
+    ) -> Result<T, ContextError> {
         let secrets = WithNew { new: keys, base: &*self.secrets };
         let mut ctx = Context::new(now, tenant, &request.caller, &mut *self.random, &secrets);
-        let encrypted = ctx.encrypt(body.kind(), origin::FIELD, owner, origin)?;
-        let made = ctx.into_new_secrets();
-        keys.extend(made);
-        Ok(Some(encrypted))
+        let made = make(&mut ctx)?;
+        let new = ctx.into_new_secrets();
+        keys.extend(new);
+        Ok(made)
     }
 
     /// The answer to a command that happened before: to the same events, as things are today.

@@ -51,11 +51,13 @@ use self::looks::Looks;
 pub use self::stages::{Stage, Stages};
 use crate::command::Command;
 use crate::context::{Caller, Clock, Random};
+use crate::decision::{self, Decision, Stop};
 use crate::origin::Origin;
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::overlay::Overlay;
 use crate::rows::store::ViewStore;
+use crate::signature::AgentSignature;
 use crate::views::{PerView, Views};
 use crate::worker::Worker;
 
@@ -84,6 +86,8 @@ pub struct Request {
     pub correlation: Option<Uuid>,
     /// Where it came from.
     pub origin: Option<Origin>,
+    /// The caller's signature, when it is an agent that proves so that it asks.
+    pub signature: Option<Box<AgentSignature>>,
 }
 
 impl Request {
@@ -91,7 +95,29 @@ impl Request {
     #[must_use]
     pub fn new(tenant: TenantId, caller: Caller, command: impl Into<Command>) -> Self {
         let command = command.into();
-        Self { tenant, caller, command, idempotency_key: None, if_match: None, correlation: None, origin: None }
+        Self {
+            tenant,
+            caller,
+            command,
+            idempotency_key: None,
+            if_match: None,
+            correlation: None,
+            origin: None,
+            signature: None,
+        }
+    }
+}
+
+impl Request {
+    /// A decision as it is recorded. What an agent signed is a fact whatever becomes of it: a refusal that would be none is
+    /// one with its signature, which is spent.
+    fn on_record(&self, decided: Result<Decision, Stop>) -> Result<Decision, Stop> {
+        match decided {
+            Err(Stop::Refused(rejection)) if self.signature.is_some() => {
+                Ok(Decision { events: Vec::new(), answer: decision::Answer::Refused(rejection), keys: Vec::new() })
+            }
+            decided => decided,
+        }
     }
 }
 

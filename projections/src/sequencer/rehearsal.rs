@@ -31,16 +31,18 @@ pub enum Rehearsed {
 pub fn rehearse(
     state: &State<'_>, request: &Request, now: Micros, random: &mut dyn Random, secrets: &dyn Secrets,
 ) -> Result<Rehearsed, Stop> {
-    let decision = match admit(state, request) {
+    let decision = match admit(state, request, now) {
         Ok(Admitted::Before(first)) => return Ok(Rehearsed::Before(first)),
         Ok(Admitted::New(_)) => {
-            decide(state, &request.command, Context::new(now, request.tenant, &request.caller, random, secrets))
+            let ctx = Context::new(now, request.tenant, &request.caller, random, secrets);
+            request.on_record(decide(state, &request.command, ctx))
         }
         Err(stop) => Err(stop),
     };
     match decision {
         Ok(decision) => {
-            let kinds = decision.events.iter().map(|(_, body)| body.kind()).collect();
+            let signed = request.signature.as_ref().map(|_| Kind::CommandSigned);
+            let kinds = signed.into_iter().chain(decision.events.iter().map(|(_, body)| body.kind())).collect();
             Ok(match decision.answer {
                 Answer::AsDecided(_) | Answer::Unchanged(_) => Rehearsed::Accepted(kinds),
                 Answer::Refused(rejection) => Rehearsed::Refused(rejection, kinds),

@@ -247,6 +247,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         | Rejection::EventUnknown { .. }
         | Rejection::CodeWrong => (Status::BAD_REQUEST, "VALIDATION_ERROR"),
         Rejection::NotFound { thing } => (Status::NOT_FOUND, not_found_code(thing)),
+        Rejection::SignatureInvalid { .. } | Rejection::SignatureReplayed => (Status::UNAUTHORIZED, "UNAUTHORIZED"),
         Rejection::ScopeMissing { .. }
         | Rejection::NotRoot
         | Rejection::NotOwner { .. }

@@ -109,6 +109,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::EventUnknown { .. }
         | Rejection::CodeWrong => StatusCode::UNPROCESSABLE_ENTITY,
         Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
+        Rejection::SignatureInvalid { .. } | Rejection::SignatureReplayed => StatusCode::UNAUTHORIZED,
         Rejection::ScopeMissing { .. }
         | Rejection::TenantSuspended
         | Rejection::NotRoot
@@ -209,6 +210,8 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::Unverified
         | Rejection::CodeWrong
         | Rejection::DestinationInUse
+        | Rejection::SignatureInvalid { .. }
+        | Rejection::SignatureReplayed
         | Rejection::ClientInvalid
         | Rejection::QuotaExhausted { .. }
         | Rejection::NotConfigured { .. } => rejection.to_string(),

@@ -141,6 +141,16 @@ pub fn texts() -> Seeds {
     let extended = String::from_utf8(newest.bytes().to_vec()).unwrap().replacen("\n\n", "\nextension\n\n", 1);
     add("seal-extended".into(), extended.as_bytes());
     add("seal-without-line".into(), extended.split("\u{2014}").next().unwrap().as_bytes());
+    let lines = [
+        "\"@method\": POST",
+        "\"@authority\": ledger.example",
+        "\"@path\": /v1/commands",
+        "\"content-digest\": sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:",
+        "\"@signature-params\": (\"@method\" \"@authority\" \"@path\" \"content-digest\");created=1790000000\
+         ;keyid=\"01932c07-209c-7c3a-9f1e-5b6d7e8f9a0b\";alg=\"ed25519\";expires=1790000060;nonce=\"0123456789abcdef\"",
+    ];
+    add("base".into(), lines.join("\n").as_bytes());
+    add("base-without-digest".into(), lines[..3].join("\n").as_bytes());
     seeds
 }
 

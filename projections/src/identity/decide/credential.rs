@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::subset::Span;
 use crate::rows::{Order, RowsError};
-use crate::scope::{AgentIdpScope, Scope};
+use crate::scope::Scope;
 use crate::token::decide::exchange::harmless;
 
 /// The mounts a credential can open.
@@ -147,12 +147,13 @@ pub fn revoke(state: &State<'_>, command: &RevokeCredential, ctx: &mut Context<'
 ///
 /// # Errors
 /// [`Rejection::NotFound`], [`Rejection::AgentDecommissioned`], [`Rejection::ScopeUnknown`],
-/// [`Rejection::ScopeNotHeld`].
+/// [`Rejection::ScopeNotHeld`], [`Rejection::NotRoot`].
 pub fn grant(state: &State<'_>, command: &GrantScopes, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
     let mut scopes: Vec<String> = Vec::new();
     for text in &command.scopes {
-        let scope = AgentIdpScope::find(text).ok_or_else(|| Rejection::ScopeUnknown { scope: text.clone() })?;
-        check_held(state, scope.allows, ctx)?;
+        let allowed = Scope::allowed_by(text).ok_or_else(|| Rejection::ScopeUnknown { scope: text.clone() })?;
+        check_root(state, allowed, ctx)?;
+        check_held(state, allowed, ctx)?;
         if !scopes.contains(text) {
             scopes.push(text.clone());
         }
@@ -209,11 +210,26 @@ fn check_expiry(expires: Option<Micros>, ctx: &Context<'_>) -> Result<(), Reject
     Ok(())
 }
 
-/// Checks that the caller's own credential has scopes that it would give.
+/// Checks that a tenant's principals can have scopes.
+fn check_root(state: &State<'_>, scopes: &[Scope], ctx: &Context<'_>) -> Result<(), Stop> {
+    if scopes.iter().any(|scope| scope.is_root_only()) && !tenant::find(state, ctx.tenant())?.root {
+        return Err(Rejection::NotRoot.into());
+    }
+    Ok(())
+}
+
+/// Checks that the caller has scopes that it would give: by its credential, or an agent by what was granted to it.
 fn check_held(state: &State<'_>, scopes: &[Scope], ctx: &Context<'_>) -> Result<(), Stop> {
-    let Some(id) = ctx.caller().actor.credential else { return Ok(()) };
-    let own = find(state, ctx.caller().tenant, id)?;
-    match scopes.iter().find(|scope| !own.scopes.iter().any(|held| held == scope.text())) {
+    let actor = &ctx.caller().actor;
+    let held: Vec<Scope> = match (actor.credential, &actor.principal) {
+        (Some(id), _) => {
+            let own = find(state, ctx.caller().tenant, id)?;
+            own.scopes.iter().filter_map(|text| Scope::parse(text)).collect()
+        }
+        (None, Principal::Agent(agent)) => GRANTS.get(state.identity, *agent)?.unwrap_or_default().allows(),
+        (None, _) => return Ok(()),
+    };
+    match scopes.iter().find(|scope| !held.contains(scope)) {
         Some(scope) => Err(Rejection::ScopeNotHeld { scope: scope.text().to_owned() }.into()),
         None => Ok(()),
     }
@@ -249,17 +265,19 @@ pub fn create_api_key(state: &State<'_>, command: &CreateApiKey, ctx: &mut Conte
         return Err(Rejection::Invalid { field: "audience", why: "name at least one mount".into() }.into());
     }
     check_expiry(command.expires, ctx)?;
-    if scopes.iter().any(|scope| scope.is_root_only()) && !tenant::find(state, ctx.tenant())?.root {
-        return Err(Rejection::NotRoot.into());
-    }
-    let principal = match ctx.caller().actor.credential {
+    check_root(state, &scopes, ctx)?;
+    check_held(state, &scopes, ctx)?;
+    let actor = &ctx.caller().actor;
+    let principal = match actor.credential {
         Some(id) => {
-            check_held(state, &scopes, ctx)?;
             let own = find(state, ctx.caller().tenant, id)?;
             // A root principal that entered another tenant makes a key of that tenant, not of itself.
             if own.tenant == ctx.tenant() { own.principal } else { Principal::Tenant(ctx.tenant()) }
         }
-        None => Principal::Tenant(ctx.tenant()),
+        None => match actor.principal {
+            Principal::Agent(agent) if actor.acting_in.is_none() => Principal::Agent(agent),
+            _ => Principal::Tenant(ctx.tenant()),
+        },
     };
     let (mut created, secret) = api_key(principal, &command.name, &scopes, &audience, ctx)?;
     created.expires = command.expires;
