@@ -1,6 +1,5 @@
 //! `chancery replay`: things at any moment, what happened to them, and what changed.
 
-
 use chancery_ledger::time::Micros;
 use serde_json::Value;
 

@@ -5,6 +5,7 @@
 mod attack;
 
 mod archive;
+mod bundle;
 mod checkpoint;
 mod clock;
 mod keys;
@@ -25,6 +26,7 @@ const ATTACKS: &[&[Attack]] = &[
     tree::ATTACKS,
     checkpoint::ATTACKS,
     proof::ATTACKS,
+    bundle::ATTACKS,
     keys::ATTACKS,
     clock::ATTACKS,
     archive::ATTACKS,
