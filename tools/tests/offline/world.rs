@@ -80,7 +80,7 @@ impl Running {
 }
 
 /// The root tenant, and who may do everything in it.
-fn administrator(engine: &Engine) -> (TenantId, Caller) {
+pub fn administrator(engine: &Engine) -> (TenantId, Caller) {
     let identity = engine.views().get(View::Identity).store.snapshot();
     let root = LEDGER.get(&identity, ()).unwrap().unwrap().root.unwrap();
     let credential = engine.log().records(Seq(0)).find_map(|item| {

@@ -11,6 +11,7 @@ mod clock;
 mod keys;
 mod log;
 mod proof;
+mod signature;
 mod tree;
 mod view;
 
@@ -28,6 +29,7 @@ const ATTACKS: &[&[Attack]] = &[
     proof::ATTACKS,
     bundle::ATTACKS,
     keys::ATTACKS,
+    signature::ATTACKS,
     clock::ATTACKS,
     archive::ATTACKS,
     view::ATTACKS,
