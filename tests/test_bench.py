@@ -39,8 +39,8 @@ def check_loads(report: dict) -> None:
         counts = {name: spent["count"] for name, spent in load["inside"]["stages"]}
         assert counts["queue"] == counts["decide"] == counts["sync"] == load["commands"]
         assert set(load["inside"]["visible"]) <= {"identity", "token", "trust", "execution", "journal"}
-    of_tokens = {"introspections_to_empty_answers", "tokens_issued_to_commands"}
-    assert all(ratio > 0 for name, ratio in report["ratios"].items() if name not in of_tokens)
+    of_others = {"introspections_to_empty_answers", "tokens_issued_to_commands", "transactions_to_commands"}
+    assert all(ratio > 0 for name, ratio in report["ratios"].items() if name not in of_others)
 
 
 def test_a_daemon_of_its_own_is_started_measured_and_cleared_away(tmp_path: Path) -> None:
@@ -84,6 +84,24 @@ def test_tokens_are_measured_beside_the_emptiest_answer_and_a_plain_command() ->
     ratios = report["ratios"]
     assert ratios["introspections_to_empty_answers"] == pytest.approx(of["introspect", 4] / of["empty", 4])
     assert ratios["tokens_issued_to_commands"] == pytest.approx(of["issue", 4] / of["single", 4])
+
+
+def test_transactions_are_measured_beside_a_plain_command() -> None:
+    report = bench("--only", "single,transactions", "--chanceryd", binary("CHANCERYD", "chanceryd"))
+    of = {(load["name"], load["connections"]): load for load in report["loads"]}
+    assert list(of) == [("single", 1), ("single", 4), ("transaction", 1), ("transaction", 4)]
+    assert all(load["refused"] == 0 and load["commands"] > 0 for load in report["loads"])
+    wanted = of["transaction", 4]["per_sec"] / of["single", 4]["per_sec"]
+    assert report["ratios"]["transactions_to_commands"] == pytest.approx(wanted)
+
+
+def test_endpoints_are_told_every_event(tmp_path: Path) -> None:
+    asked = ("--only", "webhooks", "--endpoints", "30", "--events", "120")
+    report = bench(*asked, "--chanceryd", binary("CHANCERYD", "chanceryd"), "--dir", str(tmp_path))
+    told = report["webhooks"]
+    assert (told["endpoints"], told["events"], told["deliveries"]) == (30, 120, 1200)
+    assert told["deliveries_per_sec"] == pytest.approx(told["deliveries"] / told["secs"])
+    assert told["memory"]["peak_bytes"] >= told["memory"]["resident_bytes"] > 0
 
 
 def test_the_table_for_people_says_what_json_says() -> None:

@@ -128,7 +128,7 @@ options! {
         rate_limit_max_verifications: u64 = 30, "CHANCERY_RATE_LIMIT_MAX_VERIFICATIONS" "N";
         /// Requests of one key at the Alsorn mount within an hour; 0: as many as it likes
         alsorn_requests_per_hour: u64 = 0, "CHANCERY_ALSORN_REQUESTS_PER_HOUR" "N";
-        /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; each later attempt waits twice as long
+        /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; later attempts wait longer, as the words say in which it is told (docs/webhooks.md)
         webhook_retry_secs: u64 = limits::WEBHOOK_RETRY_SECS, "CHANCERY_WEBHOOK_RETRY_SECS" "SECS";
         /// Issuer of the tokens that GitHub's workflows present; its keys are at `/.well-known/jwks` below it
         github_issuer: String = "https://token.actions.githubusercontent.com".to_owned(), "CHANCERY_GITHUB_ISSUER" "URL";
@@ -304,8 +304,10 @@ impl Config {
             ("body_timeout_secs", self.body_timeout_secs),
             ("write_timeout_secs", self.write_timeout_secs),
             ("stop_timeout_secs", self.stop_timeout_secs),
-            ("webhook_retry_secs", self.webhook_retry_secs),
         ];
+        if self.webhook_retry_secs > 3600 {
+            return wrong("webhook_retry_secs", "must be 0 to 3600");
+        }
         match timeouts.into_iter().find(|(_, secs)| !(1..=3600).contains(secs)) {
             Some((option, _)) => wrong(option, "must be 1 to 3600"),
             None => Ok(()),

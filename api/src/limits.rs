@@ -80,8 +80,9 @@ pub const TRIES_MAX: u32 = 600;
 pub const REFUSING_CLIENTS_MAX: usize = 4096;
 /// Refused log-ins that wait to be noted; those beyond are only counted in the metrics.
 pub const REFUSALS_WAITING: usize = 1024;
-/// Requests of the daemon's own that are under way at once; more wait, within their own time.
-pub const EGRESS_IN_FLIGHT: usize = 64;
+/// Requests of the daemon's own that are under way at once: every turn's of deliveries, and others. More wait, within
+/// their own time.
+pub const EGRESS_IN_FLIGHT: usize = 320;
 /// Threads that look names up for them.
 pub const EGRESS_LOOKUPS: usize = 16;
 /// Time to look a name up, connect and shake hands, in seconds.
@@ -107,20 +108,25 @@ pub const KEY_SET_FETCHES: NonZeroU32 = NonZeroU32::new(6).unwrap();
 /// Longest token of somebody else, in bytes.
 pub const FOREIGN_TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Subscriptions whose events are posted at once; each posts one after another.
-pub const DELIVERY_TURNS: usize = 32;
-/// Of these, those of one tenant, so that its destinations, if they are slow, hold up nobody else's.
-pub const DELIVERY_TURNS_OF_TENANT: usize = 8;
-/// Subscriptions that are due, among which those with turns are found: some tenants' worth.
-pub const DELIVERY_DUE: usize = 1024;
+pub const DELIVERY_TURNS: usize = 192;
+/// As many turns again are kept apart for subscriptions whose last attempt failed or took long, so that these hold up
+/// nobody else.
+pub const DELIVERY_TURNS_SLOW: usize = 64;
+/// Of either, the part that one tenant can have.
+pub const DELIVERY_SHARE: usize = 2;
+/// Subscriptions that are due, among which those with turns are found; looking through them takes some milliseconds.
+pub const DELIVERY_DUE: usize = 4096;
 /// Most posts of one turn, which are recorded together.
 pub const DELIVERY_TURN_POSTS: usize = 64;
+/// Most of these whose answers are kept: each makes an event of its own.
+pub const DELIVERY_TURN_EXCERPTS: usize = 16;
 /// After so long a turn ends with the post under way, in milliseconds, so that what came of it is soon known.
 pub const DELIVERY_TURN_MILLIS: u64 = 1_000;
 /// Time for one post, in seconds.
 pub const DELIVERY_SECS: u64 = 10;
-/// How much of a post's answer is read, in bytes.
-pub const DELIVERY_ANSWER_BYTES: usize = 1024;
-/// How long after the first attempt a post is tried again, in seconds; an option. Each later attempt waits twice as long.
+/// How much of a post's answer is read, in bytes: 1,024 characters of any kind.
+pub const DELIVERY_ANSWER_BYTES: usize = 4096;
+/// How long after the first attempt a post is tried again, in seconds; an option. Later attempts wait longer.
 pub const WEBHOOK_RETRY_SECS: u64 = 5;
 /// How long what was found of the compliance controls is told, in seconds.
 pub const CONTROLS_KEPT_SECS: u64 = 60;

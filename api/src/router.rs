@@ -72,6 +72,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/execution/subscriptions", &views::delivery::SUBSCRIPTIONS),
     Route(GET, "/v1/execution/subscriptions/{subscription}", &views::delivery::SUBSCRIPTION),
     Route(GET, "/v1/execution/subscriptions/{subscription}/deliveries", &views::delivery::DELIVERIES),
+    Route(GET, "/v1/execution/subscriptions/{subscription}/deliveries/{delivery}", &views::delivery::DELIVERY),
     Route(POST, "/v1/execution/subscriptions/{subscription}/test", &views::delivery::TEST),
     Route(GET, "/v1/execution/transactions", &views::transactions::TRANSACTIONS),
     Route(GET, "/v1/execution/transactions/export", &views::transactions::EXPORT),

@@ -245,8 +245,9 @@ impl Cast {
             let outcome = if self.dice.chance(500) { DeliveryOutcome::Delivered } else { DeliveryOutcome::Failed };
             let next = (outcome == DeliveryOutcome::Failed).then(|| now.plus_secs(5));
             let event = Some(Seq(self.dice.below(200) as u64));
-            let attempt = Attempt { event, attempt: 1, outcome, status: None, ms: 3, at: now, next };
-            return RecordDeliveries { subscription, attempts: vec![attempt], excerpt: self.maybe("no") }.into();
+            let excerpt = self.maybe("no");
+            let attempt = Attempt { event, attempt: 1, outcome, status: None, ms: 3, at: now, next, excerpt };
+            return RecordDeliveries { subscription, attempts: vec![attempt] }.into();
         }
         let credential = self.dice.pick(&self.credentials).map(|(_, id)| *id);
         let why = (*self.dice.pick(&["unknown", "revoked", "expired"]).unwrap_or(&"unknown")).to_owned();

@@ -10,13 +10,15 @@ use chancery_projections::execution::delivery::state::Destination;
 use hyper::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::form::Form;
+use super::form::{Form, Post};
 use crate::app::App;
 use crate::egress::Outgoing;
 use crate::limits::{DELIVERY_ANSWER_BYTES, DELIVERY_SECS};
+
+/// Longest beginning of an answer that is shown to who waits for it, in characters.
+const ANSWER_CHARS_MAX: usize = 1024;
 
 /// What came of a post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -27,8 +29,15 @@ pub struct Posted {
     pub status: Option<u16>,
     /// How long it took, in milliseconds.
     pub ms: u32,
-    /// Of what was not taken, the beginning of the answer, or why there was none.
+    /// The beginning of the answer, or why there was none; `null` when the answer was empty.
     pub excerpt: Option<String>,
+}
+
+impl Posted {
+    /// What is recorded of the answer: less of it, on one line.
+    pub(super) fn kept_excerpt(&self) -> Option<String> {
+        self.excerpt.as_deref().map(|text| one_line(text, EXCERPT_CHARS_MAX))
+    }
 }
 
 /// Where a post goes, and what it is signed with.
@@ -53,13 +62,13 @@ impl Place {
 }
 
 /// Posts a body, once.
-pub(super) async fn post(app: &App, place: &Place, form: &Form, id: Uuid, word: &str, body: Bytes) -> Posted {
+pub(super) async fn post(app: &App, place: &Place, form: &Form, it: &Post<'_>, body: Bytes) -> Posted {
     let since = Instant::now();
     let failed = |excerpt: String, since: Instant| Posted {
         delivered: false,
         status: None,
         ms: millis(since),
-        excerpt: Some(cut(&excerpt)),
+        excerpt: Some(excerpt),
     };
     let Some((url, secret)) = &place.opened else {
         return failed("the destination's address or secret was erased".to_owned(), since);
@@ -71,19 +80,19 @@ pub(super) async fn post(app: &App, place: &Place, form: &Form, id: Uuid, word: 
     let outgoing = Outgoing {
         method: Method::POST,
         target,
-        headers: form.headers(id, word, &body, &secret.0),
+        headers: form.signed_headers(it, &body, &secret.0),
         body,
         time: Duration::from_secs(DELIVERY_SECS),
         answer_bytes_max: DELIVERY_ANSWER_BYTES,
     };
     match app.egress().send(outgoing).await {
         Ok(answer) => {
-            let delivered = answer.status.is_success();
+            let text = String::from_utf8_lossy(&answer.body);
             Posted {
-                delivered,
+                delivered: answer.status.is_success(),
                 status: Some(answer.status.as_u16()),
                 ms: millis(since),
-                excerpt: (!delivered).then(|| cut(&String::from_utf8_lossy(&answer.body))),
+                excerpt: (!text.is_empty()).then(|| text.chars().take(ANSWER_CHARS_MAX).collect()),
             }
         }
         Err(error) => failed(error.to_string(), since),
@@ -95,8 +104,8 @@ fn millis(since: Instant) -> u32 {
 }
 
 /// The beginning of a text, on one line.
-fn cut(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(EXCERPT_CHARS_MAX).collect()
+fn one_line(text: &str, max: usize) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(max).collect()
 }
 
 #[cfg(test)]
@@ -104,8 +113,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excerpt_is_the_beginning_on_one_line() {
-        assert_eq!(cut("a\r\nb\u{7}"), "a  b ");
-        assert_eq!(cut(&"\u{e9}".repeat(300)), "\u{e9}".repeat(EXCERPT_CHARS_MAX));
+    fn what_is_kept_is_the_beginning_on_one_line() {
+        assert_eq!(one_line("a\r\nb\u{7}", 9), "a  b ");
+        assert_eq!(one_line(&"\u{e9}".repeat(300), EXCERPT_CHARS_MAX), "\u{e9}".repeat(EXCERPT_CHARS_MAX));
     }
 }

@@ -41,6 +41,18 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether an address is one of the machine's own link: there, clouds answer with a machine's own secrets, and nobody is
+/// told events. IPv4's 169.254.0.0/16, also in IPv6's clothes, and IPv6's fe80::/10.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(inner) => inner.is_link_local(),
+            None => address.segments()[0] & 0xffc0 == 0xfe80,
+        },
+    }
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let bits = u32::from(address);
     !NOT_PUBLIC_V4.iter().any(|(network, prefix)| (bits ^ u32::from(Ipv4Addr::from(*network))) >> (32 - prefix) == 0)
@@ -66,6 +78,17 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_addresses_are_of_the_link_alone() {
+        let of_link = |text: &str| is_link_local(text.parse().unwrap());
+        for address in ["169.254.169.254", "::ffff:169.254.1.1", "fe80::1", "febf::1"] {
+            assert!(of_link(address), "{address}");
+        }
+        for address in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "fec0::1", "8.8.8.8"] {
+            assert!(!of_link(address), "{address}");
+        }
+    }
 
     #[test]
     fn only_the_public_internet_is_public() {

@@ -6,6 +6,7 @@
 //! - a target is an `https` address of a name, not of a bare IP address ([`Target`]);
 //! - a name that stands for any address that is not public is refused, and the connection goes to the very addresses
 //!   that were looked at, so a name that changes its mind in between changes nothing (`resolver`);
+//! - an address of the machine's own link is refused, whatever the operator allows;
 //! - no redirect is followed, no proxy of the environment is used.
 //!
 //! Time, bytes read and requests at once are bounded. Out of scope: what is sent, and when it is sent again.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
-use super::address::is_public;
+use super::address::{is_link_local, is_public};
 use super::target::Forbidden;
 use crate::limits::EGRESS_LOOKUPS;
 
@@ -49,6 +49,9 @@ impl Resolve for Guarded {
 
 /// All of a name's addresses, if every one may be called: a name that stands for both sorts is up to something.
 fn permitted(host: &str, addresses: Vec<SocketAddr>, allows_private: bool) -> Result<Vec<SocketAddr>, Forbidden> {
+    if addresses.iter().any(|address| is_link_local(address.ip())) {
+        return Err(Forbidden::LinkLocal { host: host.to_owned() });
+    }
     if allows_private || addresses.iter().all(|address| is_public(address.ip())) {
         Ok(addresses)
     } else {
@@ -76,11 +79,16 @@ mod tests {
     fn one_private_address_forbids_the_name() {
         let addresses = |texts: &[&str]| texts.iter().map(|text| format!("{text}:0").parse().unwrap()).collect();
         assert!(permitted("a", addresses(&["8.8.8.8", "[2606:4700::1]"]), false).is_ok());
-        for private in ["127.0.0.1", "[::1]", "169.254.169.254", "[::ffff:10.0.0.1]"] {
+        for private in ["127.0.0.1", "[::1]", "[::ffff:10.0.0.1]"] {
             let both = addresses(&["8.8.8.8", private]);
             let refused = Err(Forbidden::Private { host: "a".to_owned() });
             assert_eq!(permitted("a", both, false), refused, "{private}");
             assert!(permitted("a", addresses(&[private]), true).is_ok(), "{private}");
+        }
+        for allows_private in [false, true] {
+            let both = addresses(&["8.8.8.8", "169.254.169.254"]);
+            let refused = Err(Forbidden::LinkLocal { host: "a".to_owned() });
+            assert_eq!(permitted("a", both, allows_private), refused, "whatever is allowed");
         }
     }
 }

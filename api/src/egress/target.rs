@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
+use super::address::is_link_local;
 use crate::limits::TARGET_BYTES_MAX;
 
 /// Why something may not be called. Each message says what to change.
@@ -22,6 +23,12 @@ pub enum Forbidden {
     /// It names its host by a bare IP address.
     #[error("must name its host, not give an IP address")]
     Literal,
+    /// Its host is on the machine's own link, where clouds keep what no one else may see; nothing allows that.
+    #[error("{host} stands for a link-local address, which is never called")]
+    LinkLocal {
+        /// Which.
+        host: String,
+    },
     /// Its host is not on the public Internet.
     #[error("{host} stands for an address that is not public")]
     Private {
@@ -50,9 +57,13 @@ impl Target {
             return Err(Forbidden::UserInfo);
         }
         // Every other spelling of an IPv4 address, as in `0x7f.1`, has become the usual one by now.
-        let is_literal = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        if is_literal && !allows_private {
-            return Err(Forbidden::Literal);
+        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            if !allows_private {
+                return Err(Forbidden::Literal);
+            }
+            if is_link_local(address) {
+                return Err(Forbidden::LinkLocal { host: host.to_owned() });
+            }
         }
         Ok(Self(url))
     }
@@ -110,6 +121,11 @@ mod tests {
         let allowed = |url: &str| Target::parse(url, true);
         for url in ["http://127.0.0.1:9000/", "http://localhost/", "https://[::1]:1/", "https://example.com/"] {
             assert!(allowed(url).is_ok(), "{url}");
+        }
+        for url in
+            ["http://169.254.169.254/", "http://0xa9fea9fe/", "https://[fe80::1]/", "https://[::ffff:169.254.1.1]/"]
+        {
+            assert!(matches!(allowed(url), Err(Forbidden::LinkLocal { .. })), "{url}");
         }
         assert_eq!(allowed("gopher://localhost/").err(), Some(Forbidden::Scheme));
         assert_eq!(allowed("http://user:pass@localhost/").err(), Some(Forbidden::UserInfo));

@@ -17,7 +17,8 @@ use chancery_api::config::Config;
 use chancery_api::egress::Egress;
 use chancery_api::observability::metrics::Metrics;
 use chancery_api::server::serve_stream;
-use chancery_ledger::ids::render_typeid;
+use chancery_ledger::event_ref::{EventRef, Lane};
+use chancery_ledger::ids::{Seq, render_typeid};
 use chancery_ledger::time::Micros;
 use chancery_projections::context::Clock;
 use chancery_projections::engine::{Engine, EngineConfig};
@@ -37,6 +38,7 @@ pub const WORDS: &[&str] = &[
     "$ORGKERNEL",
     "$DESTINATION",
     "$SUBSCRIPTION",
+    "$DELIVERY",
     "$READER",
     "$OTHER",
     "$REVOKED",
@@ -204,7 +206,10 @@ impl Service {
         let payer = json!({
             "name": "payer", "actions": ["pay"], "limit": {"amount": "100", "currency": "USD"}, "disclosure": "verifiable",
         });
-        let payer = text(&self.command("RegisterAgent", payer), "/result/agent/id");
+        let registered = self.command("RegisterAgent", payer);
+        let payer = text(&registered, "/result/agent/id");
+        let told = registered.pointer("/receipt/events/0/seq").and_then(Value::as_u64).map(Seq).unwrap();
+        self.words.mean("DELIVERY", EventRef::new(START, told, Lane::Delivery, 0).uuid());
         let paid = json!({"agent": payer, "counterparty": {"external": "shop"}, "amount": "1.50", "action": "pay"});
         let paid = self.command("ExecuteTransaction", paid);
         self.words.mean("TRANSACTION", text(&paid, "/result/transaction/id"));

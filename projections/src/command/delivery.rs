@@ -65,7 +65,7 @@ pub struct Subscribe {
     /// With `url`: what the posts are signed with. One is made, and shown once, if it is absent.
     #[serde(default)]
     pub secret: Option<String>,
-    /// Which events, in the words of the rendering: at least one.
+    /// Which events, in the words of the rendering: at least one. `*`, where the rendering has it, is every one.
     pub events: Vec<String>,
     /// In whose words: `native`, which are the kinds of events, or a dialect's name.
     #[serde(default = "native")]
@@ -120,7 +120,7 @@ pub struct EndSubscription {
 pub struct Redeliver {
     /// By which subscription.
     pub subscription: SubscriptionId,
-    /// Which event: one that it told, or tried to.
+    /// Which event: one that it told, or tried to. If several words stand for it, all are told once more.
     pub event: Seq,
 }
 
@@ -132,8 +132,6 @@ pub struct RecordDeliveries {
     pub subscription: SubscriptionId,
     /// What was tried, in order: 1 to 256.
     pub attempts: Vec<Attempt>,
-    /// What the last of them was answered, its beginning, or why nothing was: up to 256 characters.
-    pub excerpt: Option<String>,
 }
 
 /// One attempt to tell an event.
@@ -154,4 +152,6 @@ pub struct Attempt {
     pub at: Micros,
     /// When it is tried again.
     pub next: Option<Micros>,
+    /// What was answered, its beginning, or why nothing was: up to 256 characters.
+    pub excerpt: Option<String>,
 }

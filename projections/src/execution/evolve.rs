@@ -4,7 +4,7 @@ use chancery_ledger::body::Body;
 use chancery_ledger::body::execution::MissionOpened;
 use chancery_ledger::body::transaction::TransactionReversed;
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::MissionId;
+use chancery_ledger::ids::{MissionId, TransactionId};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 
@@ -14,8 +14,8 @@ use super::state::{
     MISSIONS_IN_STATE, Mission, MissionState, set_tail,
 };
 use super::transaction::{
-    REVERSALS, Reversal, SPENT, Spent, TRANSACTION_KEYS, TRANSACTION_LIST, TRANSACTIONS, TRANSACTIONS_BY_ACTION,
-    TRANSACTIONS_BY_AGENT, TRANSACTIONS_IN_STATUS, Transaction, TransactionStatus,
+    AUDITED, REVERSALS, Reversal, SPENT, Spent, TRANSACTION_KEYS, TRANSACTION_LIST, TRANSACTIONS,
+    TRANSACTIONS_BY_ACTION, TRANSACTIONS_BY_AGENT, TRANSACTIONS_IN_STATUS, Transaction, TransactionStatus,
 };
 use crate::lane;
 use crate::lane::alsorn::rows::Audited;
@@ -76,7 +76,6 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 failure: None,
                 at: event.time,
                 reversal: None,
-                audited,
             };
             if let Some(key) = &it.key {
                 TRANSACTION_KEYS.put(rows, (it.agent, key.as_str()), &it.transaction)?;
@@ -84,7 +83,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             if it.amount.is_positive() {
                 spent(rows, &transaction)?;
             }
-            add_transaction(rows, transaction)
+            add_transaction(rows, transaction, audited)
         }
         Body::TransactionFailed(it) => add_transaction(
             rows,
@@ -104,8 +103,8 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
                 failure: Some(it.failure.clone()),
                 at: event.time,
                 reversal: None,
-                audited,
             },
+            audited,
         ),
         Body::TransactionReversed(it) => transaction_reversed(rows, event, it, audited),
         // Other domains' events.
@@ -203,14 +202,22 @@ fn end(
     MISSIONS_IN_STATE.enter(rows, (list.0, list.1, state.code()), length, mission.ordinal, Micros::MAX)
 }
 
-fn add_transaction(rows: &mut dyn RowsMut, mut transaction: Transaction) -> Result<(), RowsError> {
+fn add_transaction(
+    rows: &mut dyn RowsMut, mut transaction: Transaction, audited: Option<Audited>,
+) -> Result<(), RowsError> {
     let Transaction { transaction: id, tenant, agent, status, .. } = transaction;
     transaction.ordinal = TRANSACTION_LIST.append(rows, tenant, &id)?;
     TRANSACTIONS_BY_AGENT.append(rows, agent, &id)?;
     TRANSACTIONS_BY_ACTION.append(rows, (tenant, transaction.action.as_str()), &id)?;
     let (length, ordinal) = (transaction.ordinal, transaction.ordinal);
     TRANSACTIONS_IN_STATUS.enter(rows, (tenant, status.code()), length, ordinal, Micros::MAX)?;
-    TRANSACTIONS.put(rows, id, &transaction)
+    TRANSACTIONS.put(rows, id, &transaction)?;
+    note_entry(rows, id, audited)
+}
+
+/// Notes where the event of a transaction or a reversal stands in the agent's chain.
+fn note_entry(rows: &mut dyn RowsMut, id: TransactionId, audited: Option<Audited>) -> Result<(), RowsError> {
+    audited.map_or(Ok(()), |audited| AUDITED.put(rows, id, &audited))
 }
 
 /// Adds to what an agent has moved.
@@ -231,10 +238,10 @@ fn transaction_reversed(
     let mut before = TransactionStatus::Completed;
     let reversed = TRANSACTIONS.update(rows, it.transaction, "a transaction", |transaction| {
         before = std::mem::replace(&mut transaction.status, TransactionStatus::Reversed);
-        transaction.reversal =
-            Some(Reversal { reversal: it.reversal, at: event.time, reason: it.reason.clone(), audited });
+        transaction.reversal = Some(Reversal { reversal: it.reversal, at: event.time, reason: it.reason.clone() });
     })?;
     REVERSALS.put(rows, it.reversal, &it.transaction)?;
+    note_entry(rows, it.reversal, audited)?;
     let (tenant, ordinal) = (reversed.tenant, reversed.ordinal);
     let length = TRANSACTION_LIST.len(&*rows, tenant)?;
     TRANSACTIONS_IN_STATUS.leave(rows, (tenant, before.code()), length, ordinal)?;

@@ -27,6 +27,8 @@ pub const TRANSACTIONS_IN_STATUS: Subset = Subset::new(17).for_readers();
 pub const TRANSACTION_KEYS: Table<TransactionId> = Table::new(18);
 /// Transactions, by the id of their reversal.
 pub const REVERSALS: Table<TransactionId> = Table::new(19);
+/// Where a transaction's event, or a reversal's, stands in the agent's Alsorn chain, by the id of either.
+pub const AUDITED: Table<Audited> = Table::new(115).for_readers();
 /// What an agent has moved, after each transaction that moved something, by agent and currency.
 pub const SPENT: DenseList<Spent> = DenseList::new(61);
 
@@ -106,8 +108,6 @@ pub struct Transaction {
     pub at: Micros,
     /// How it was taken back.
     pub reversal: Option<Reversal>,
-    /// Where it stands in the agent's Alsorn chain.
-    pub audited: Option<Audited>,
 }
 
 /// How a transaction was taken back.
@@ -119,8 +119,6 @@ pub struct Reversal {
     pub at: Micros,
     /// Text, under the agent's key.
     pub reason: Option<Encrypted>,
-    /// Where it stands in the agent's Alsorn chain.
-    pub audited: Option<Audited>,
 }
 
 /// What an agent had moved at some time.

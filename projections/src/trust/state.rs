@@ -42,6 +42,33 @@ pub const SCOPE_RULES: Table<InForce<ScopeRules>> = Table::new(12);
 /// Where the policy of an id stands in [`POLICIES`].
 pub const POLICY_PLACES: Table<PolicyPlace> = Table::new(11).for_readers();
 
+/// The tables that scoring needs. The trust view has [`STANDINGS`]; who else has to know that a score moves, as it moves,
+/// keeps tables of its own and has [`standing`](super::evolve::standing) bring them forward.
+pub struct Standings {
+    /// As [`RECORDS`].
+    pub records: Table<Record>,
+    /// As [`VERIFIED`].
+    pub verified: Table<bool>,
+    /// As [`SCORING`].
+    pub scoring: Table<InForce<Scoring>>,
+}
+
+/// The trust view's.
+pub const STANDINGS: Standings = Standings { records: RECORDS, verified: VERIFIED, scoring: SCORING };
+
+impl Standings {
+    /// The rules of scoring of a tenant, and their version.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn rules(&self, rows: &dyn Rows, tenant: TenantId) -> Result<(u32, Cow<'static, Scoring>), RowsError> {
+        Ok(match self.scoring.get(rows, tenant)? {
+            Some(in_force) => (in_force.version, Cow::Owned(in_force.rules)),
+            None => (0, Cow::Borrowed(&*UNSET)),
+        })
+    }
+}
+
 /// What rules are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyKind {
@@ -206,10 +233,7 @@ pub struct InForce<T> {
 /// # Errors
 /// As [`Table::get`].
 pub fn scoring(rows: &dyn Rows, tenant: TenantId) -> Result<(u32, Cow<'static, Scoring>), RowsError> {
-    Ok(match SCORING.get(rows, tenant)? {
-        Some(in_force) => (in_force.version, Cow::Owned(in_force.rules)),
-        None => (0, Cow::Borrowed(&*UNSET)),
-    })
+    STANDINGS.rules(rows, tenant)
 }
 
 /// The rules of spending that hold for an agent of a tenant: its own, else the tenant's.

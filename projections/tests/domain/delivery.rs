@@ -2,6 +2,9 @@
 
 use chancery_ledger::body::Kind;
 use chancery_ledger::body::delivery::DeliveryOutcome;
+use chancery_ledger::body::field::Decimal;
+use chancery_ledger::body::identity::{Disclosure, EndCause};
+use chancery_ledger::body::transaction::Counterparty;
 use chancery_ledger::ids::{DestinationId, Seq, SubscriptionId, TenantId, ThingId};
 use chancery_ledger::keystore::SecretName;
 use chancery_ledger::time::Micros;
@@ -65,18 +68,17 @@ fn pending(w: &World, id: SubscriptionId) -> Vec<Seq> {
 
 fn due(w: &World) -> (Vec<(TenantId, SubscriptionId)>, Option<Micros>) {
     let due = view::due(w.views.get(View::Execution), w.now, 10).unwrap();
-    (due.now, due.later)
+    (due.now.into_iter().map(|it| (it.tenant, it.subscription)).collect(), due.later)
 }
 
 fn attempt(event: Seq, attempt: u8, outcome: DeliveryOutcome, at: Micros, next: Option<Micros>) -> Attempt {
-    Attempt { event: Some(event), attempt, outcome, status: Some(204), ms: 7, at, next }
+    Attempt { event: Some(event), attempt, outcome, status: Some(204), ms: 7, at, next, excerpt: None }
 }
 
 /// The daemon notes what came of attempts.
 #[track_caller]
-fn record(w: &mut World, subscription: SubscriptionId, attempts: Vec<Attempt>, excerpt: Option<&str>) {
-    let command = RecordDeliveries { subscription, attempts, excerpt: excerpt.map(str::to_owned) };
-    w.when(command).then(&[Kind::DeliveriesRecorded]);
+fn record(w: &mut World, subscription: SubscriptionId, attempts: Vec<Attempt>) {
+    w.when(RecordDeliveries { subscription, attempts }).then(&[Kind::DeliveriesRecorded]);
 }
 
 #[test]
@@ -247,7 +249,9 @@ fn a_delivery_is_tried_until_it_is_settled_and_those_behind_it_wait() {
     let events = pending(&w, id);
     assert_eq!((events.len(), due(&w)), (2, (vec![(w.root, id)], None)));
     let (now, next) = (w.now, w.now.plus_secs(4));
-    record(&mut w, id, vec![attempt(events[0], 1, DeliveryOutcome::Failed, now, Some(next))], Some("busy"));
+    let busy = Some("busy".to_owned());
+    let failed = attempt(events[0], 1, DeliveryOutcome::Failed, now, Some(next));
+    record(&mut w, id, vec![Attempt { status: Some(503), excerpt: busy, ..failed }]);
     assert_eq!((due(&w), pending(&w, id)), ((Vec::new(), Some(next)), events.clone()));
     let page = PageNumber { number: 1, size: 10 };
     let failed = view::numbered_deliveries(&w.reading(), &shown(&w, id), Some(DeliveryState::Failed), page).unwrap();
@@ -263,7 +267,7 @@ fn a_delivery_is_tried_until_it_is_settled_and_those_behind_it_wait() {
         attempt(events[0], 2, DeliveryOutcome::Delivered, now, None),
         attempt(events[1], 1, DeliveryOutcome::DeadLetter, now, None),
     ];
-    record(&mut w, id, both, None);
+    record(&mut w, id, both);
     assert_eq!((due(&w), pending(&w, id)), ((Vec::new(), None), Vec::new()));
     assert_eq!(
         told(&w, id).iter().map(|it| it.1).collect::<Vec<_>>(),
@@ -276,7 +280,7 @@ fn a_delivery_is_tried_until_it_is_settled_and_those_behind_it_wait() {
     let newest = pending(&w, id)[0];
     w.when(Redeliver { subscription: id, event: events[1] }).then(&[Kind::DeliveriesRecorded]);
     assert_eq!(pending(&w, id), [events[1], newest]);
-    let again = view::delivery(&w.reading(), &shown(&w, id), events[1]).unwrap().unwrap();
+    let again = view::delivery(&w.reading(), &shown(&w, id), events[1], 0).unwrap().unwrap();
     assert_eq!((again.state, again.attempts), (DeliveryState::Pending, 0));
     // Of what was never told, nothing is told once more; what waits anyhow goes on waiting.
     w.when(Redeliver { subscription: id, event: Seq(0) }).then(&[Kind::DeliveriesRecorded]);
@@ -285,9 +289,15 @@ fn a_delivery_is_tried_until_it_is_settled_and_those_behind_it_wait() {
     w.when_second(Redeliver { subscription: id, event: newest })
         .then_rejected(Rejection::NotFound { thing: "subscription" });
 
-    let erased = SecretName::Data(id.subject());
-    w.keys.destroy(erased);
-    let delivery = view::delivery(&w.reading(), &shown(&w, id), events[0]).unwrap().unwrap();
+    // Every attempt is kept, with what it was answered until that is erased.
+    let tries = |w: &World| {
+        let tries = view::attempts(&w.reading(), &shown(w, id), events[0], 0, 10).unwrap();
+        tries.into_iter().map(|it| (it.attempt, it.status, it.excerpt)).collect::<Vec<_>>()
+    };
+    assert_eq!(tries(&w), [(1, Some(503), Some("busy".to_owned())), (2, Some(204), None)]);
+    w.keys.destroy(SecretName::Data(id.subject()));
+    assert_eq!(tries(&w)[0], (1, Some(503), None));
+    let delivery = view::delivery(&w.reading(), &shown(&w, id), events[0], 0).unwrap().unwrap();
     assert_eq!(delivery.excerpt, None);
 }
 
@@ -307,7 +317,7 @@ fn nothing_is_due_for_who_does_not_listen() {
     assert_eq!(due(&w), (Vec::new(), None));
     // An attempt that was under way is recorded all the same, and brings nothing back.
     let (event, now) = (pending(&w, id)[0], w.now);
-    record(&mut w, id, vec![attempt(event, 1, DeliveryOutcome::Failed, now, Some(now))], None);
+    record(&mut w, id, vec![attempt(event, 1, DeliveryOutcome::Failed, now, Some(now))]);
     assert_eq!(due(&w), (Vec::new(), None));
 }
 
@@ -320,4 +330,142 @@ fn a_deleted_tenant_is_told_no_more() {
     let second = w.second;
     w.when(DeleteTenant { tenant: second, reason: None }).then_decided();
     assert_eq!(due(&w), (Vec::new(), None));
+}
+
+/// A subscription of a tenant in the words of a rendering.
+#[track_caller]
+fn in_words(w: &mut World, rendering: &str, words: &[&str]) -> SubscriptionId {
+    let events = w.when(Subscribe { rendering: rendering.into(), ..own(words) }).then_decided();
+    the!(&events, SubscriptionCreated).subscription
+}
+
+fn words(w: &World, id: SubscriptionId) -> Vec<&'static str> {
+    told(w, id).into_iter().map(|it| it.0).collect()
+}
+
+#[test]
+fn what_is_given_up_disables_a_subscription_where_its_rendering_says_so() {
+    let mut w = World::new();
+    let id = in_words(&mut w, "alsorn", &["agent.registered"]);
+    let other = subscribed(&mut w, &["agent.created"]);
+    let (_, _, _) = (w.agent("ada"), w.agent("bob"), w.agent("cleo"));
+    let (events, now) = (pending(&w, id), w.now);
+    let failed = |event, n| attempt(event, n, DeliveryOutcome::Failed, now, Some(now));
+    record(&mut w, id, vec![failed(events[0], 1), failed(events[0], 2)]);
+    assert_eq!((shown(&w, id).failures, shown(&w, id).active), (2, true));
+    let slow = view::due(w.views.get(View::Execution), now, 9).unwrap().now;
+    assert!(slow.iter().all(|it| it.is_slow == (it.subscription == id)), "who fails has turns of its own: {slow:?}");
+    // A test counts for nothing; what is taken makes good what was not.
+    record(&mut w, id, vec![Attempt { event: None, ..failed(events[0], 1) }]);
+    assert_eq!(shown(&w, id).failures, 2);
+    record(&mut w, id, vec![attempt(events[0], 3, DeliveryOutcome::Delivered, now, None), failed(events[1], 1)]);
+    assert_eq!(shown(&w, id).failures, 1);
+    // Enabling one that is not disabled forgives what failed, and is no event when nothing did.
+    let enable = ChangeSubscription { active: Some(true), ..change(id) };
+    w.when(enable.clone()).then(&[Kind::SubscriptionChanged]);
+    assert_eq!(shown(&w, id).failures, 0);
+    w.when(enable.clone()).then_unchanged();
+
+    let last = || vec![attempt(events[1], 19, DeliveryOutcome::DeadLetter, now, None)];
+    let command = RecordDeliveries { subscription: id, attempts: last() };
+    w.when(command.clone()).then(&[Kind::DeliveriesRecorded, Kind::SubscriptionChanged]);
+    assert_eq!((shown(&w, id).failures, shown(&w, id).active), (1, false));
+    assert_eq!((due(&w).0, pending(&w, id)), (vec![(w.root, other)], vec![events[2]]), "nothing more is sent");
+    w.when(command).then(&[Kind::DeliveriesRecorded]);
+    w.when(enable).then(&[Kind::SubscriptionChanged]);
+    assert_eq!((shown(&w, id).failures, due(&w).0.len()), (0, 2), "what waited goes on waiting");
+    // In AgentIdP's words the next one's turn comes.
+    let first = pending(&w, other)[0];
+    record(&mut w, other, vec![attempt(first, 10, DeliveryOutcome::DeadLetter, now, None)]);
+    assert!(shown(&w, other).active);
+}
+
+/// The words of Alsorn, by the events that have them (contracts/alsorn.md section 11).
+#[test]
+fn events_are_told_in_words_of_alsorn() {
+    let mut w = World::new();
+    let all = in_words(&mut w, "alsorn", &["*", "agent.registered"]);
+    let scores = in_words(&mut w, "alsorn", &["trust.score_changed"]);
+    let ada = w.when(RegisterAgent { actions: vec!["buy".into()], ..register("ada") }).then_decided();
+    let ada = the!(&ada, AgentRegistered).agent;
+    w.when(SuspendAgent { agent: ada, reason: None }).then_decided();
+    w.when(ResumeAgent { agent: ada, reason: None }).then_decided();
+    let pay = |action: &str| ExecuteTransaction {
+        agent: ada,
+        counterparty: Counterparty::External("shop".into()),
+        amount: Decimal::ZERO,
+        currency: "USD".into(),
+        action: action.into(),
+        notes: None,
+        key: None,
+    };
+    // Each of the first ten moves the score by 20.
+    let done = the!(&w.when(pay("buy")).then_decided(), TransactionCompleted).transaction;
+    let unauthorised = Rejection::ActionNotAuthorised { action: "sell".into() };
+    w.when(pay("sell")).then_refused(unauthorised, &[Kind::TransactionFailed]);
+    w.when(ReverseTransaction { transaction: done, reason: None }).then_decided();
+    w.when(FileDispute { agent: ada, reason: "it lied".into(), evidence: None, transaction: None }).then_decided();
+    w.when(DecommissionAgent { agent: ada, cause: EndCause::Deleted, by: None, reason: None }).then_decided();
+    let expected = [
+        "agent.registered",
+        "agent.suspended",
+        "agent.reactivated",
+        "transaction.completed",
+        "trust.score_changed",
+        "transaction.failed",
+        "trust.score_changed",
+        "transaction.reversed",
+        "trust.score_changed",
+        "trust.dispute_filed",
+        "trust.score_changed",
+        "agent.deleted",
+    ];
+    assert_eq!(words(&w, all), expected);
+    assert_eq!(words(&w, scores), ["trust.score_changed"; 4]);
+    let rows = w.views.get(View::Execution);
+    let first = view::unsettled(rows, scores, 9).unwrap().remove(0);
+    let of_all = view::unsettled(rows, all, 99).unwrap();
+    let same = of_all.iter().find(|it| it.event == first.event && it.code == first.code).unwrap();
+    assert_eq!(view::delivery_id(&first), view::delivery_id(same), "whoever is told it, by the same id");
+    assert_eq!(view::parse_delivery_id(view::delivery_id(same)), Some((first.event, 1)));
+    let ids: std::collections::BTreeSet<_> = of_all.iter().map(view::delivery_id).collect();
+    assert_eq!(ids.len(), of_all.len());
+
+    // One attempt settles one of an event's words, in order; asked for once more are all.
+    let now = w.now;
+    let tried = |outcome| attempt(first.event, 1, outcome, now, None);
+    for seq in pending(&w, all).into_iter().filter(|seq| *seq < first.event) {
+        record(&mut w, all, vec![attempt(seq, 1, DeliveryOutcome::Delivered, now, None)]);
+    }
+    record(&mut w, all, vec![tried(DeliveryOutcome::Delivered)]);
+    assert_eq!(
+        told(&w, all)[3..5],
+        [("transaction.completed", DeliveryState::Delivered), ("trust.score_changed", DeliveryState::Pending)]
+    );
+    record(&mut w, all, vec![tried(DeliveryOutcome::Delivered), tried(DeliveryOutcome::Delivered)]);
+    assert!(told(&w, all)[3..5].iter().all(|it| it.1 == DeliveryState::Delivered));
+    w.when(Redeliver { subscription: all, event: first.event }).then_decided();
+    assert!(told(&w, all)[3..5].iter().all(|it| it.1 == DeliveryState::Pending));
+}
+
+#[test]
+fn a_tenant_is_told_what_strangers_say_of_its_agents() {
+    let mut w = World::new();
+    let id = in_words(&mut w, "alsorn", &["*"]);
+    let native = in_words(&mut w, "native", &["*"]);
+    let theirs = the!(
+        &w.when_second(Subscribe { rendering: "alsorn".into(), ..own(&["*"]) }).then_decided(),
+        SubscriptionCreated
+    )
+    .subscription;
+    let open = RegisterAgent { disclosure: Disclosure::Verifiable, ..register("ada") };
+    let ada = the!(&w.when(open).then_decided(), AgentRegistered).agent;
+    w.when_second(FileDispute { agent: ada, reason: "it lied".into(), evidence: None, transaction: None })
+        .then_decided();
+    assert_eq!(words(&w, id), ["agent.registered", "trust.dispute_filed", "trust.score_changed"]);
+    let native = words(&w, native);
+    assert!(native[0] == "AgentRegistered" && !native.contains(&"DisputeFiled"), "the event is another's: {native:?}");
+    let of_second = view::subscription(&w.reading(), w.second, theirs).unwrap().unwrap();
+    let page = view::deliveries(&w.reading(), &of_second, None, &Paging::newest(9)).unwrap();
+    assert_eq!(page.items.iter().map(|it| it.word).collect::<Vec<_>>(), ["trust.dispute_filed"]);
 }

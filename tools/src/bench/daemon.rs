@@ -120,7 +120,13 @@ impl Started {
         let log_file = fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let mut command = Command::new(program);
         command.arg("--data-dir").arg(home.join("data")).args(["--listen", "127.0.0.1:0", "--bootstrap-file"]);
-        command.arg(home.join("bootstrap.json")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file);
+        // Whoever is told events here is a receiver of the bench, on this machine.
+        command
+            .arg(home.join("bootstrap.json"))
+            .arg("--allow-private-targets")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log_file);
         // Only what is given here: an operator's environment is of another daemon.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHANCERY_")) {
             command.env_remove(name);

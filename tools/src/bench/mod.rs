@@ -12,6 +12,8 @@ mod processor;
 mod report;
 mod stages;
 mod tokens;
+mod transactions;
+mod webhooks;
 mod work;
 
 use std::collections::BTreeMap;
@@ -78,6 +80,12 @@ pub struct Arguments {
     /// Audit chains that the entries go to, in turn.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     chains: u16,
+    /// Endpoints that are told events, ten of each tenant.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    endpoints: u64,
+    /// Events that happen while they are.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    events: u64,
     /// Single commands are a mix of appended entries, scope checks, opened missions and registered agents.
     #[arg(long)]
     mix: bool,
@@ -106,6 +114,10 @@ enum What {
     Paced,
     /// Access tokens, issued and introspected, and the emptiest answer of the same server.
     Tokens,
+    /// Transactions, one at a time, beside the single commands.
+    Transactions,
+    /// Events told to many endpoints at once; only of a daemon that may call this machine.
+    Webhooks,
     /// Verifying, replaying, proving and restarting, on the log that the loads left; only of a daemon started here.
     Offline,
 }
@@ -265,6 +277,7 @@ impl<'a> Bench<'a> {
             units,
             growth: None,
             loads: Vec::new(),
+            webhooks: None,
             memory: None,
             ratios: Ratios::default(),
             restart: None,
@@ -337,6 +350,16 @@ impl<'a> Bench<'a> {
                 self.measure(target, pid, "issue", 1, &load, &mut tokens.issue())?;
             }
         }
+        if only.contains(&What::Transactions) {
+            let mut payments = transactions::transactions(target, scene, self.arguments.chains.into())?;
+            for connections in connections {
+                self.measure(target, pid, "transaction", 1, &self.load(*connections), &mut payments)?;
+            }
+        }
+        if only.contains(&What::Webhooks) {
+            let told = webhooks::measure(target, pid, self.arguments.endpoints, self.arguments.events)?;
+            self.report.webhooks = Some(told);
+        }
         self.report.memory = memory(pid);
         self.report.ratios = ratios(&self.report);
         Ok(())
@@ -404,6 +427,7 @@ fn ratios(report: &Report) -> Ratios {
         paced_p99_in_flushes: paced.map(|paced| paced / flush_micros),
         introspections_to_empty_answers: side_by_side(report, "introspect", "empty"),
         tokens_issued_to_commands: side_by_side(report, "issue", "single"),
+        transactions_to_commands: side_by_side(report, "transaction", "single"),
     }
 }
 

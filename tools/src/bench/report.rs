@@ -27,6 +27,8 @@ pub struct Report {
     pub growth: Option<Growth>,
     /// Each load.
     pub loads: Vec<LoadReport>,
+    /// What telling events to endpoints came to, where that was asked for.
+    pub webhooks: Option<WebhooksReport>,
     /// The daemon's memory after the loads, where its process is known.
     pub memory: Option<Memory>,
     /// The figures in the machine's units.
@@ -40,7 +42,7 @@ pub struct Report {
 /// One load and what came of it.
 #[derive(Debug, Serialize)]
 pub struct LoadReport {
-    /// `single`, `batch` or `paced`; `empty`, `introspect` or `issue`.
+    /// `single`, `batch` or `paced`; `empty`, `introspect` or `issue`; `transaction`.
     pub name: &'static str,
     /// Connections.
     pub connections: usize,
@@ -110,6 +112,29 @@ pub struct Ratios {
     pub introspections_to_empty_answers: Option<f64>,
     /// Access tokens issued, to single commands on as many connections.
     pub tokens_issued_to_commands: Option<f64>,
+    /// Transactions, to single commands on as many connections.
+    pub transactions_to_commands: Option<f64>,
+}
+
+/// Events told to endpoints.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct WebhooksReport {
+    /// Endpoints.
+    pub endpoints: u64,
+    /// Events that happened.
+    pub events: u64,
+    /// Posts that tell them.
+    pub deliveries: u64,
+    /// From the first event to the last post.
+    pub secs: f64,
+    /// Posts a second.
+    pub deliveries_per_sec: f64,
+    /// Events a second, which became durable while others were told.
+    pub events_per_sec: f64,
+    /// The daemon's memory before, where its process is known.
+    pub memory_before: Option<Memory>,
+    /// And after.
+    pub memory: Option<Memory>,
 }
 
 /// How a log grew.
@@ -168,6 +193,9 @@ pub fn print(out: &mut impl Write, report: &Report, all_stages: bool) -> io::Res
         print_growth(out, growth)?;
     }
     print_loads(out, &report.loads)?;
+    if let Some(webhooks) = &report.webhooks {
+        print_webhooks(out, webhooks)?;
+    }
     if let Some(memory) = report.memory {
         writeln!(out, "\nmemory      {} resident, {} at most", mib(memory.resident_bytes), mib(memory.peak_bytes))?;
     }
@@ -230,6 +258,20 @@ fn print_loads(out: &mut impl Write, loads: &[LoadReport]) -> io::Result<()> {
     Ok(())
 }
 
+fn print_webhooks(out: &mut impl Write, it: &WebhooksReport) -> io::Result<()> {
+    let WebhooksReport { endpoints, events, deliveries, secs, deliveries_per_sec, events_per_sec, .. } = it;
+    writeln!(
+        out,
+        "\nwebhooks    {events} events, {events_per_sec:.0}/s, told to {endpoints} endpoints by {deliveries} posts"
+    )?;
+    writeln!(out, "            the last after {secs:.0} s, {deliveries_per_sec:.0} posts/s")?;
+    if let Some((before, after)) = it.memory_before.zip(it.memory) {
+        let (before, after, peak) = (mib(before.resident_bytes), mib(after.resident_bytes), mib(after.peak_bytes));
+        writeln!(out, "            {before} resident before, {after} after, {peak} at most")?;
+    }
+    Ok(())
+}
+
 fn title(load: &LoadReport) -> String {
     match load.name {
         "batch" => format!("batches {} × {}", load.lines, load.connections),
@@ -248,6 +290,7 @@ fn print_ratios(out: &mut impl Write, ratios: &Ratios) -> io::Result<()> {
         (ratios.paced_p99_in_flushes, "× one flush: a command at the paced load, 99 %"),
         (ratios.introspections_to_empty_answers, "introspections for each empty answer of the same server"),
         (ratios.tokens_issued_to_commands, "access tokens issued for each plain command"),
+        (ratios.transactions_to_commands, "transactions for each plain command"),
     ];
     if lines.iter().any(|(ratio, _)| ratio.is_some()) {
         writeln!(out, "\nratios")?;

@@ -60,7 +60,12 @@ impl Scene {
 
     /// Single commands, the chains in turn.
     pub fn singles(&self) -> Turns {
-        Turns::of(self.appends.iter().map(|body| self.request(body, "application/json", 1)).collect())
+        self.turns(&self.appends)
+    }
+
+    /// These single commands, in turn.
+    pub fn turns(&self, bodies: &[String]) -> Turns {
+        Turns::of(bodies.iter().map(|body| self.request(body, "application/json", 1)).collect())
     }
 
     /// Batches of so many lines. With a `total`, they end after so many commands.
@@ -118,6 +123,11 @@ impl Turns {
     /// These, over and over.
     pub fn of(requests: Vec<Outgoing>) -> Self {
         Self { requests, at: 0, left: None, last: None }
+    }
+
+    /// Each of them once.
+    pub fn once(self) -> Self {
+        Self { left: Some(self.requests.len() as u64), ..self }
     }
 }
 

@@ -1,10 +1,8 @@
 //! Webhooks: subscriptions with a destination of their own, and what is posted to them.
 
 use bytes::Bytes;
-use chancery_ledger::event::ReadError;
 use chancery_ledger::event_ref::{EventRef, Lane};
 use chancery_ledger::ids::SubscriptionId;
-use chancery_ledger::store::StoreError;
 use chancery_projections::command::{ChangeSubscription, EndSubscription, Subscribe};
 use chancery_projections::execution::delivery::decide::{NAME_CHARS_MAX, SECRET_CHARS_MAX, URL_CHARS_MAX};
 use chancery_projections::execution::delivery::rendering::AGENTIDP;
@@ -21,7 +19,7 @@ use super::wire::audit::AuditEvent;
 use super::wire::webhooks::{Delivery, Post, Webhook};
 use super::wire::{Page, Time};
 use crate::app::App;
-use crate::delivery::form::{Form, Told, written};
+use crate::delivery::form::{Form, IdOf, Told, test, written};
 use crate::problem::Problem;
 use crate::response::Response;
 
@@ -36,8 +34,11 @@ pub const FORM: Form = Form {
     rendering: AGENTIDP.name,
     signature: "x-sentryagent-signature",
     event: "x-sentryagent-event",
-    delivery: "x-sentryagent-delivery",
+    id: "x-sentryagent-delivery",
+    id_of: IdOf::Delivery,
+    time: None,
     body,
+    test,
 };
 
 /// `POST /webhooks`.
@@ -120,9 +121,7 @@ async fn found(call: &Call, id: SubscriptionId) -> Result<SubscriptionView, Fail
 /// The event as the audit log has it.
 fn body(app: &App, reading: &Reading<'_>, told: &Told<'_>) -> Result<Bytes, Problem> {
     let log = app.engine().log();
-    let record = log.record(told.event)?.ok_or(StoreError::Missing { seq: told.event })?;
-    let (_, time, _) = chancery_ledger::event::peek(&record.header).map_err(ReadError::from)?;
-    let reference = EventRef::new(time, told.event, Lane::AgentIdp, 0);
+    let reference = EventRef::new(told.time, told.event, Lane::AgentIdp, 0);
     let entry = find_entry(reading, &*log, told.tenant, reference.uuid())?.ok_or(Problem::Internal)?;
     let post =
         Post { id: told.id, event: told.word.to_owned(), created_at: Time(entry.time), data: AuditEvent::of(entry) };

@@ -3,6 +3,7 @@
 use chancery_ledger::body::field::Decimal;
 use chancery_ledger::body::identity::{AgentPersonal, Disclosure, EndCause, Environment, SpendingLimit, Visibility};
 use chancery_ledger::ids::{AgentId, TenantId};
+use chancery_ledger::link::Hash;
 use chancery_projections::command::{
     AgentProfile, DecommissionAgent, RegisterAgent, ResumeAgent, SuspendAgent, UpdateAgent, Via,
 };
@@ -234,15 +235,19 @@ pub(super) async fn audit(call: Call) -> Result<Response, Failure> {
 /// An agent of the tenant as it is now.
 async fn whole(call: &Call, id: AgentId) -> Result<Value, Failure> {
     let (held, tenant) = (call.hold().await?, call.tenant()?);
-    let reading = call.reading(&held);
-    let agent = agent_view(&reading, tenant, id)?.ok_or_else(|| Failure::not_found("Agent"))?;
-    Ok(wire::agent(&agent, &record(&reading, tenant, id)?, print(&reading, id)?))
+    shown(&call.reading(&held), tenant, id)?.ok_or_else(|| Failure::not_found("Agent"))
 }
 
-fn record(reading: &Reading<'_>, tenant: TenantId, id: AgentId) -> Result<TrustView, Failure> {
-    trust(reading, Some(tenant), id, false)?.ok_or_else(unexpected)
+/// An agent of a tenant, whole.
+pub(super) fn shown(reading: &Reading<'_>, tenant: TenantId, id: AgentId) -> Result<Option<Value>, Problem> {
+    let Some(agent) = agent_view(reading, tenant, id)? else { return Ok(None) };
+    Ok(Some(wire::agent(&agent, &record(reading, tenant, id)?, print(reading, id)?)))
 }
 
-fn print(reading: &Reading<'_>, id: AgentId) -> Result<Option<chancery_ledger::link::Hash>, Failure> {
+fn record(reading: &Reading<'_>, tenant: TenantId, id: AgentId) -> Result<TrustView, Problem> {
+    trust(reading, Some(tenant), id, false)?.ok_or(Problem::Internal)
+}
+
+fn print(reading: &Reading<'_>, id: AgentId) -> Result<Option<Hash>, Problem> {
     Ok(fingerprint(reading.execution, id)?)
 }

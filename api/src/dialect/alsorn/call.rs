@@ -13,6 +13,7 @@ use super::error::Failure;
 use super::fields::Fields;
 use crate::app::{App, Options};
 use crate::auth::Principal;
+use crate::delivery;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{self, Response};
@@ -64,6 +65,7 @@ impl Call {
         let principal = self.principal()?;
         principal.require(command.scope()).map_err(Problem::from)?;
         command.also_needs().map_or(Ok(()), |scope| principal.require(scope)).map_err(Problem::from)?;
+        delivery::check(&self.app, principal.tenant(), &command)?;
         let receipt = self.app.submit(principal, command, options).map_err(Problem::from)?;
         let receipt = receipt.await.map_err(Problem::from)?;
         match receipt.answer {
@@ -107,6 +109,10 @@ pub(super) fn ok(value: &impl Serialize) -> Response {
 
 pub(super) fn created(value: &impl Serialize) -> Response {
     response::json(StatusCode::CREATED, value)
+}
+
+pub(super) fn no_content() -> Response {
+    response::empty(StatusCode::NO_CONTENT)
 }
 
 /// What the sequencer gives back is what the command asks for; anything else is our bug.

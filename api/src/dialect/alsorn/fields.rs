@@ -129,6 +129,15 @@ impl Fields {
         self.note(name, found.ok_or_else(|| format!("must be one of {all}")))
     }
 
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        let found = match self.get(name)? {
+            Json::Bool(flag) => Ok(*flag),
+            _ => Err("must be true or false".to_owned()),
+        };
+        self.note(name, found)
+    }
+
     /// A whole number in a range.
     pub fn number(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
         let found = match self.get(name)? {

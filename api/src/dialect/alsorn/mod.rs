@@ -3,7 +3,7 @@
 //! - Contract: contracts/alsorn.md.
 //! - Who asks: `Authorization: Bearer` and a key whose audience has `alsorn`: one for this mount alone begins with `als_`,
 //!   which the SDK insists on. What it may is its scopes: the vendor's levels `read`, `write` and `admin`.
-//! - Ids: `agent_`, `tx_`, `disp_`, `audit_` and 26 characters; what is none of ours names nothing.
+//! - Ids: `agent_`, `tx_`, `disp_`, `audit_`, `wh_`, `evt_` and 26 characters; what is none of ours names nothing.
 //! - Paging: `page` from 1 and `limit`; a list says its total.
 //! - Oddities: collections are answered with a slash at their end and without; every request says that its body is JSON,
 //!   also when it has none; a denied transaction is a 403 and a fact.
@@ -14,6 +14,7 @@ pub mod error;
 pub mod fields;
 mod transactions;
 mod trust;
+pub mod webhooks;
 mod wire;
 
 use std::pin::Pin;
@@ -77,6 +78,12 @@ pub const ROUTES: &[Route] = &[
     get("/transactions/export", TRANSACTIONS, to!(transactions::export)),
     get("/transactions/{id}", Query("transaction", Scope::TransactionsRead), to!(transactions::get)),
     post("/transactions/{id}/reverse", Command("ReverseTransaction"), to!(transactions::reverse)),
+    post("/webhooks", Command("Subscribe"), to!(webhooks::register)),
+    get("/webhooks", Query("subscriptions", Scope::DeliveryRead), to!(webhooks::list)),
+    get("/webhooks/{id}", Query("subscription", Scope::DeliveryRead), to!(webhooks::get)),
+    put("/webhooks/{id}", Command("ChangeSubscription"), to!(webhooks::update)),
+    delete("/webhooks/{id}", Command("EndSubscription"), to!(webhooks::delete)),
+    post("/webhooks/{id}/test", Query("subscription_test", Scope::DeliveryWrite), to!(webhooks::test)),
 ];
 
 const TRUST: Native = Query("trust", Scope::TrustRead);
@@ -88,6 +95,10 @@ const fn get(path: &'static str, native: Native, handler: Handler) -> Route {
 
 const fn post(path: &'static str, native: Native, handler: Handler) -> Route {
     Route { method: Method::POST, path, native, handler }
+}
+
+const fn put(path: &'static str, native: Native, handler: Handler) -> Route {
+    Route { method: Method::PUT, path, native, handler }
 }
 
 const fn patch(path: &'static str, native: Native, handler: Handler) -> Route {

@@ -3,22 +3,24 @@
 //! Amounts are doubles here, because that is what its readers hold; the ledger keeps them exactly.
 
 use chancery_ledger::body::field::Decimal;
-use chancery_ledger::ids::ThingId;
-use chancery_ledger::ids::render_typeid;
+use chancery_ledger::ids::{AgentId, OrganisationId, SubscriptionId, ThingId, render_typeid};
 use chancery_ledger::link::Hash;
+use chancery_ledger::time::Micros;
+use chancery_projections::execution::delivery::view::SubscriptionView;
 use chancery_projections::execution::transaction::TransactionStatus;
 use chancery_projections::execution::view::TransactionView;
 use chancery_projections::identity::state::AgentStatus;
 use chancery_projections::identity::view::AgentView;
 use chancery_projections::json::Json;
+pub use chancery_projections::lane::alsorn::time_text;
 use chancery_projections::lane::alsorn::view::EntryView;
 use chancery_projections::lane::alsorn::{
-    agent_text, counterparty_text, environment_text, hash_text, organisation_text, time_text, transaction_text,
-    user_text,
+    agent_text, counterparty_text, environment_text, hash_text, organisation_text, transaction_text, user_text,
 };
 use chancery_projections::trust::state::Cause;
 use chancery_projections::trust::view::{DisputeView, Movement, TrustView};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::call::dispute_text;
 
@@ -269,5 +271,49 @@ pub fn audit_entry(it: &EntryView) -> Value {
         "operator_id": it.operator_id,
         "actor_id": it.operator_id,
         "actor": it.operator_id,
+    })
+}
+
+/// The version of what is posted to webhooks.
+const API_VERSION: &str = "2026-01";
+
+/// A webhook's id.
+pub fn webhook_text(id: SubscriptionId) -> String {
+    render_typeid("wh", id.uuid())
+}
+
+/// A webhook; its secret is shown when it is made, and not here.
+pub fn webhook(it: &SubscriptionView, organisation: Option<OrganisationId>) -> Value {
+    json!({
+        "id": webhook_text(it.id),
+        "org_id": organisation.map(organisation_text),
+        // An address that was erased is empty, because a webhook must have one.
+        "url": it.destinations.first().and_then(|place| place.url.as_deref()).unwrap_or_default(),
+        "events": it.events,
+        "active": it.active,
+        "consecutive_failures": it.failures,
+        "created_at": time_text(it.created),
+    })
+}
+
+/// What is posted to a webhook.
+pub fn webhook_event(id: Uuid, event: &str, created: Micros, data: Value) -> Value {
+    json!({
+        "id": render_typeid("evt", id),
+        "event": event,
+        "created": time_text(created),
+        "api_version": API_VERSION,
+        "data": data,
+    })
+}
+
+/// A score that moved.
+pub fn score_change(agent: AgentId, it: &Movement) -> Value {
+    json!({
+        "agent_id": agent_text(agent),
+        "previous_score": i32::from(it.score) - it.moved,
+        "score": it.score,
+        "assessment": it.assessment,
+        "reason": reason(it.cause),
     })
 }

@@ -3,13 +3,17 @@
 use chancery_ledger::ids::ThingKind;
 use chancery_projections::execution::delivery::rendering::RENDERINGS;
 use chancery_projections::execution::delivery::state::DeliveryState;
-use chancery_projections::execution::delivery::view::{self, DeliveryView, DestinationView, SubscriptionView};
+use chancery_projections::execution::delivery::view::{
+    self, DeliveryView, DestinationView, SubscriptionView, TriedView,
+};
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
 use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{get, list, page, versioned};
-use crate::delivery::{self, Posted};
+use crate::delivery::{self, Posted, RequestView};
 use crate::native::call::Call;
 use crate::native::operation::{Access, Content, Form, Operation, Parameter, path, query};
 use crate::problem::Problem;
@@ -84,6 +88,31 @@ pub const DELIVERIES: Operation = Operation {
     )
 };
 
+/// `GET /v1/execution/subscriptions/{subscription}/deliveries/{delivery}`.
+pub const DELIVERY: Operation = get!(
+    "getDelivery",
+    "What a subscription posts of an event, and what every attempt was answered.",
+    DeliveryRead,
+    [SUBSCRIPTION_ID, path("delivery", Form::Text { max: 36 }, "The delivery's id.")],
+    DeliveryLog,
+    delivery
+);
+
+/// A delivery, what is posted, and what was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct DeliveryLog {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub delivery: DeliveryView,
+    /// What is posted.
+    pub request: RequestView,
+    /// Its attempts, oldest first: the newest hundred.
+    pub tries: Vec<TriedView>,
+}
+
+/// Most attempts of one delivery that are shown.
+const TRIES_MAX: usize = 100;
+
 /// `POST /v1/execution/subscriptions/{subscription}/test`.
 pub const TEST: Operation = Operation {
     id: "testSubscription",
@@ -135,7 +164,24 @@ async fn deliveries(call: Call) -> Result<Response, Problem> {
     Ok(page(&view::deliveries(&reading, &found, state, &call.paging()?)?))
 }
 
+async fn delivery(call: Call) -> Result<Response, Problem> {
+    let (id, tenant) = (call.path_id("subscription")?, call.tenant()?);
+    let missing = || Problem::from(Rejection::NotFound { thing: "delivery" });
+    let named = call.text("delivery").and_then(|text| text.parse().ok()).and_then(view::parse_delivery_id);
+    let (event, index) = named.ok_or_else(missing)?;
+    let (held, now) = call.held().await?;
+    let (found, delivery, tries) = {
+        let reading = held.reading(call.app.opener(), now);
+        let found = view::subscription(&reading, tenant, id)?.ok_or(Rejection::NotFound { thing: "subscription" })?;
+        let delivery = view::delivery(&reading, &found, event, index)?.ok_or_else(missing)?;
+        let tries = view::attempts(&reading, &found, event, index, TRIES_MAX)?;
+        (found, delivery, tries)
+    };
+    let request = delivery::request(&call.app, tenant, &found, event, index).await?.ok_or_else(missing)?;
+    Ok(response::json(StatusCode::OK, &DeliveryLog { delivery, request, tries }))
+}
+
 async fn test(call: Call) -> Result<Response, Problem> {
-    let posted = delivery::test(&call.app, call.tenant()?, call.path_id("subscription")?).await?;
-    Ok(response::json(StatusCode::OK, &posted))
+    let tested = delivery::test(&call.app, call.tenant()?, call.path_id("subscription")?).await?;
+    Ok(response::json(StatusCode::OK, &tested.posted))
 }

@@ -25,6 +25,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("rule", "$RULE"),
     ("destination", "$DESTINATION"),
     ("subscription", "$SUBSCRIPTION"),
+    ("delivery", "$DELIVERY"),
     ("transaction", "$TRANSACTION"),
     ("dispute", "$DISPUTE"),
     ("kind", "scoring"),

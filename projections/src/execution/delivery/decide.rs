@@ -15,7 +15,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::evolve::fields;
 use super::rendering::{RENDERINGS, Rendering};
-use super::state::{DESTINATIONS, Destination, SUBSCRIPTIONS, Subscription, counts};
+use super::retry::GivenUp;
+use super::state::{DESTINATIONS, Destination, SUBSCRIPTIONS, Subscription, counts, failures};
 use crate::check::{check_len, check_optional};
 use crate::command::{
     AddDestination, ChangeSubscription, EndSubscription, RecordDeliveries, Redeliver, RemoveDestination,
@@ -28,9 +29,9 @@ use crate::output::Output;
 use crate::rejection::Rejection;
 
 /// Most destinations of a tenant.
-pub const DESTINATIONS_MAX: u32 = 200;
-/// Most subscriptions of a tenant: each of its events is held against every one.
-pub const SUBSCRIPTIONS_MAX: u32 = 100;
+pub const DESTINATIONS_MAX: u32 = 2_000;
+/// Most subscriptions of a tenant: one event can be told by every one.
+pub const SUBSCRIPTIONS_MAX: u32 = 1_000;
 /// Most destinations of one subscription.
 const PLACES_MAX: usize = 8;
 /// Longest address, in characters.
@@ -191,6 +192,10 @@ pub fn change(state: &State<'_>, command: &ChangeSubscription, ctx: &mut Context
     }
     if let Some(active) = command.active {
         note(&mut changes, fields::DISABLED, &!active, &subscription.disabled);
+        // Enabling one that is not disabled forgives what failed so far.
+        if active && failures(state.execution, subscription.subscription)? > 0 {
+            set(&mut changes, fields::DISABLED, &false);
+        }
     }
     let (mut before, mut after): (Vec<Body>, Vec<Body>) = (Vec::new(), Vec::new());
     let destinations = match (&command.url, &command.destinations) {
@@ -261,32 +266,47 @@ pub fn redeliver(state: &State<'_>, command: &Redeliver, ctx: &mut Context<'_>) 
     Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
 }
 
-/// Decides [`RecordDeliveries`]. What was told stays told, so a subscription that is over has it recorded too.
+/// Decides [`RecordDeliveries`]. What was told stays told, so a subscription that is over has it recorded too. What is
+/// given up can disable the subscription.
 ///
 /// # Errors
 /// [`Rejection::NotFound`], [`Rejection::Invalid`].
 pub fn record(state: &State<'_>, command: &RecordDeliveries, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
-    check_optional("excerpt", command.excerpt.as_deref(), EXCERPT_CHARS_MAX)?;
+    for attempt in &command.attempts {
+        check_optional("excerpt", attempt.excerpt.as_deref(), EXCERPT_CHARS_MAX)?;
+    }
     if !(1..=ITEMS_MAX).contains(&command.attempts.len()) {
         return Err(Rejection::Invalid { field: "attempts", why: format!("must be 1 to {ITEMS_MAX}") }.into());
     }
     let found = SUBSCRIPTIONS.get(state.execution, command.subscription)?.filter(|it| it.tenant == ctx.tenant());
-    let subscription = found.ok_or(Rejection::NotFound { thing: "subscription" })?.subscription;
-    let excerpt = match &command.excerpt {
-        Some(text) => Some(ctx.encrypt(Kind::DeliveriesRecorded, "excerpt", subscription.subject(), text)?),
-        None => None,
-    };
-    let items = command.attempts.iter().map(|it| DeliveryItem {
-        event: it.event,
-        attempt: it.attempt,
-        outcome: it.outcome,
-        status: it.status,
-        ms: it.ms,
-        at: it.at,
-        next: it.next,
-    });
-    let event = DeliveriesRecorded { subscription, items: items.collect(), excerpt };
-    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
+    let found = found.ok_or(Rejection::NotFound { thing: "subscription" })?;
+    let subscription = found.subscription;
+    let mut events: Vec<Body> = Vec::new();
+    // An event holds what was answered to the last of its attempts.
+    for attempts in command.attempts.chunk_by(|attempt, _| attempt.excerpt.is_none()) {
+        let excerpt = match attempts.last().and_then(|last| last.excerpt.as_ref()) {
+            Some(text) => Some(ctx.encrypt(Kind::DeliveriesRecorded, "excerpt", subscription.subject(), text)?),
+            None => None,
+        };
+        let items = attempts.iter().map(|it| DeliveryItem {
+            event: it.event,
+            attempt: it.attempt,
+            outcome: it.outcome,
+            status: it.status,
+            ms: it.ms,
+            at: it.at,
+            next: it.next,
+        });
+        events.push(DeliveriesRecorded { subscription, items: items.collect(), excerpt }.into());
+    }
+    let disables = Rendering::find(&found.rendering).is_some_and(|rendering| rendering.retry.then == GivenUp::Disables);
+    let is_given_up = command.attempts.iter().any(|attempt| attempt.outcome == DeliveryOutcome::DeadLetter);
+    if disables && is_given_up && !found.disabled && found.ended.is_none() {
+        let mut changes = Changes::new();
+        set(&mut changes, fields::DISABLED, &true);
+        events.push(SubscriptionChanged { subscription, changes }.into());
+    }
+    Ok(Decided::facts(ctx.tenant(), events))
 }
 
 /// Where a new destination is to be.
@@ -412,9 +432,13 @@ fn one_of_both() -> Rejection {
 
 /// Notes a field that is another than before.
 fn note<T: Serialize + PartialEq>(changes: &mut Changes, field: &str, after: &T, before: &T) {
-    if after != before
-        && let Ok(text) = serde_json::to_string(after)
-    {
+    if after != before {
+        set(changes, field, after);
+    }
+}
+
+fn set(changes: &mut Changes, field: &str, value: &impl Serialize) {
+    if let Ok(text) = serde_json::to_string(value) {
         changes.insert(field.to_owned(), JsonText(text));
     }
 }

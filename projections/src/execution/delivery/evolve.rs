@@ -12,14 +12,17 @@ use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use serde::de::DeserializeOwned;
 
-use super::rendering::Rendering;
+use super::rendering::{EVERY_CODE, RENDERINGS, Rendering, WORDS_MAX};
 use super::state::{
     COUNTS, Counts, DELIVERIES, DELIVERIES_IN_STATE, DELIVERY_LIST, DESTINATION_LIST, DESTINATIONS, DESTINATIONS_KEPT,
-    DUE, Delivery, DeliveryState, Destination, LISTENERS, Listener, SUBSCRIPTION_LIST, SUBSCRIPTIONS,
-    SUBSCRIPTIONS_LIVE, Secret, Subscription, TURNS, counts,
+    DUE, Delivery, DeliveryState, Destination, EARLIER, FAILURES, LISTENERS, LISTENING, SLOW, SLOW_MILLIS, STANDINGS,
+    SUBSCRIPTION_LIST, SUBSCRIPTIONS, SUBSCRIPTIONS_LIVE, Secret, Subscription, TURNS, Tried, Turn, counts, failures,
 };
 use super::view;
-use crate::rows::{RowsError, RowsMut};
+use crate::identity::view::member;
+use crate::rows::subset::Span;
+use crate::rows::{Order, RowsError, RowsMut};
+use crate::trust::evolve::{Scored, standing};
 
 /// The fields that a subscription's changes have.
 pub mod fields {
@@ -33,39 +36,66 @@ pub mod fields {
     pub const DISABLED: &str = "disabled";
 }
 
-/// Notes for every subscription of an event's tenant whether it is to tell the event. An event that makes, changes or ends
-/// a subscription is told as it was before.
+/// Notes for every subscription that is to tell an event that it is: of the event's tenant, and of whose agent it scored.
+/// An event that makes, changes or ends a subscription is told as it was before.
 pub(in crate::execution) fn tell(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
     // Deciders ask nothing about deliveries.
     if rows.is_for_deciders() {
         return Ok(());
     }
-    let Some(listeners) = LISTENERS.get(&*rows, event.tenant)? else { return Ok(()) };
-    for Listener { subscription, rendering, codes } in listeners {
-        let Some(rendering) = Rendering::find(&rendering) else { continue };
-        let Some(code) = rendering.code_of(&*rows, event)?.filter(|code| codes.contains(code)) else { continue };
-        let ordinal = DELIVERY_LIST.append(rows, subscription, &event.seq)?;
-        let delivery = Delivery {
-            event: event.seq,
-            ordinal,
-            code,
-            created: event.time,
-            state: DeliveryState::Pending,
-            attempts: 0,
-            status: None,
-            last: None,
-            next: None,
-            excerpt: None,
-        };
-        DELIVERIES.put(rows, (subscription, event.seq.0), &delivery)?;
-        let list = (subscription, DeliveryState::Pending.code());
-        DELIVERIES_IN_STATE.enter(rows, list, ordinal, ordinal, Micros::MAX)?;
-        // Whoever waits already waits for one before this.
-        if TURNS.get(&*rows, subscription)?.is_none() {
-            set_turn(rows, event.tenant, subscription, Some(event.time))?;
+    let scored = standing(&STANDINGS, rows, event)?;
+    tell_tenant(rows, event, scored.as_ref(), event.tenant)?;
+    let owner = scored.as_ref().map(|it| it.record.tenant).filter(|owner| *owner != event.tenant);
+    owner.map_or(Ok(()), |owner| tell_tenant(rows, event, scored.as_ref(), owner))
+}
+
+fn tell_tenant(
+    rows: &mut dyn RowsMut, event: &Event, scored: Option<&Scored>, tenant: TenantId,
+) -> Result<(), RowsError> {
+    if counts(&*rows, tenant)?.subscriptions == 0 {
+        return Ok(());
+    }
+    for rendering in RENDERINGS {
+        let codes = rendering.codes_of(&*rows, event, scored, tenant)?;
+        for (index, code) in (0..).zip(codes) {
+            for heard in [code, EVERY_CODE] {
+                let listeners = LISTENERS.get(&*rows, (tenant, rendering.name, heard))?;
+                for subscription in listeners.unwrap_or_default() {
+                    await_delivery(rows, event, tenant, subscription, (index, code))?;
+                }
+            }
         }
     }
     Ok(())
+}
+
+fn await_delivery(
+    rows: &mut dyn RowsMut, event: &Event, tenant: TenantId, subscription: SubscriptionId, (index, code): (u8, u16),
+) -> Result<(), RowsError> {
+    let ordinal = DELIVERY_LIST.append(rows, subscription, &(event.seq, index))?;
+    let delivery = Delivery {
+        event: event.seq,
+        index,
+        ordinal,
+        code,
+        created: event.time,
+        state: DeliveryState::Pending,
+        attempts: 0,
+        next: None,
+        last: None,
+    };
+    put(rows, subscription, &delivery)?;
+    let list = (subscription, DeliveryState::Pending.code());
+    DELIVERIES_IN_STATE.enter(rows, list, ordinal, ordinal, Micros::MAX)?;
+    // Whoever waits already waits for one before this.
+    if TURNS.get(&*rows, subscription)?.is_none() {
+        set_turn(rows, tenant, subscription, Some(event.time))?;
+    }
+    Ok(())
+}
+
+fn put(rows: &mut dyn RowsMut, subscription: SubscriptionId, it: &Delivery) -> Result<(), RowsError> {
+    DELIVERIES.put(rows, (subscription, it.event.0, it.index), it)
 }
 
 pub(in crate::execution) fn destination_added(
@@ -135,35 +165,43 @@ pub(in crate::execution) fn created(
     }
     use_destinations(rows, &[], &subscription.destinations)?;
     count(rows, event.tenant, |counts| counts.subscriptions += 1)?;
-    listen(rows, &subscription)
+    listen(rows, None, &subscription)
 }
 
 pub(in crate::execution) fn changed(
     rows: &mut dyn RowsMut, event: &Event, it: &SubscriptionChanged,
 ) -> Result<(), RowsError> {
-    let mut before = Vec::new();
+    let mut before = None;
     let subscription = SUBSCRIPTIONS.update(rows, it.subscription, "a subscription", |subscription| {
-        before = subscription.destinations.clone();
+        before = Some(subscription.clone());
         subscription.updated = event.time;
         set(&it.changes, fields::NAME, &mut subscription.name);
         set(&it.changes, fields::DESTINATIONS, &mut subscription.destinations);
         set(&it.changes, fields::KINDS, &mut subscription.kinds);
         set(&it.changes, fields::DISABLED, &mut subscription.disabled);
     })?;
-    use_destinations(rows, &before, &subscription.destinations)?;
-    listen(rows, &subscription)?;
+    let used = before.as_ref().map_or(&[][..], |before| &before.destinations);
+    use_destinations(rows, used, &subscription.destinations)?;
+    if it.changes.contains_key(fields::DISABLED) && !subscription.disabled {
+        FAILURES.delete(rows, it.subscription)?;
+    }
+    listen(rows, before.as_ref(), &subscription)?;
     take_turn(rows, subscription.tenant, subscription.subscription)
 }
 
 pub(in crate::execution) fn ended(rows: &mut dyn RowsMut, event: &Event, id: SubscriptionId) -> Result<(), RowsError> {
-    let subscription = SUBSCRIPTIONS.update(rows, id, "a subscription", |it| it.ended = Some(event.time))?;
+    let mut before = None;
+    let subscription = SUBSCRIPTIONS.update(rows, id, "a subscription", |it| {
+        before = Some(it.clone());
+        it.ended = Some(event.time);
+    })?;
     let length = SUBSCRIPTION_LIST.len(&*rows, subscription.tenant)?;
     for list in ["", &subscription.rendering] {
         SUBSCRIPTIONS_LIVE.leave(rows, (subscription.tenant, list), length, subscription.ordinal)?;
     }
     use_destinations(rows, &subscription.destinations, &[])?;
     count(rows, subscription.tenant, |counts| counts.subscriptions = counts.subscriptions.saturating_sub(1))?;
-    listen(rows, &subscription)?;
+    listen(rows, before.as_ref(), &subscription)?;
     take_turn(rows, subscription.tenant, subscription.subscription)
 }
 
@@ -171,15 +209,21 @@ pub(in crate::execution) fn tenant_deleted(rows: &mut dyn RowsMut, tenant: Tenan
     if rows.is_for_deciders() {
         return Ok(());
     }
-    for Listener { subscription, .. } in LISTENERS.get(&*rows, tenant)?.unwrap_or_default() {
-        set_turn(rows, tenant, subscription, None)?;
+    let length = SUBSCRIPTION_LIST.len(&*rows, tenant)?;
+    let all = Span { order: Order::Ascending, after: None, skip: 0, limit: usize::MAX };
+    for ordinal in SUBSCRIPTIONS_LIVE.page(&*rows, (tenant, ""), length, all)? {
+        let id = member(SUBSCRIPTION_LIST.get(&*rows, tenant, ordinal)?)?;
+        let live = SUBSCRIPTIONS.get(&*rows, id)?.ok_or(RowsError::Missing("a subscription"))?;
+        hear_no_more(rows, &live)?;
+        set_turn(rows, tenant, id, None)?;
     }
-    LISTENERS.delete(rows, tenant)
+    Ok(())
 }
 
 pub(in crate::execution) fn recorded(
     rows: &mut dyn RowsMut, event: &Event, it: &DeliveriesRecorded,
 ) -> Result<(), RowsError> {
+    count_failures(rows, it)?;
     if rows.is_for_deciders() {
         return Ok(());
     }
@@ -187,40 +231,79 @@ pub(in crate::execution) fn recorded(
     let length = DELIVERY_LIST.len(&*rows, it.subscription)?;
     for (at, item) in it.items.iter().enumerate() {
         let Some(told) = item.event else { continue };
-        let Some(mut delivery) = DELIVERIES.get(&*rows, (it.subscription, told.0))? else { continue };
-        let before = delivery.state;
-        if !settle(&mut delivery, item, it.excerpt.as_ref().filter(|_| at == last)) {
-            continue;
-        }
-        DELIVERIES.put(rows, (it.subscription, told.0), &delivery)?;
-        if before != delivery.state {
-            let (left, entered) = (before.code(), delivery.state.code());
-            DELIVERIES_IN_STATE.leave(rows, (it.subscription, left), length, delivery.ordinal)?;
-            let list = (it.subscription, entered);
-            DELIVERIES_IN_STATE.enter(rows, list, length, delivery.ordinal, Micros::MAX)?;
+        for index in 0..WORDS_MAX as u8 {
+            let Some(mut delivery) = DELIVERIES.get(&*rows, (it.subscription, told.0, index))? else { continue };
+            let before = delivery.state;
+            let earlier = delivery.last.clone();
+            if !settle(&mut delivery, item, it.excerpt.as_ref().filter(|_| at == last)) {
+                continue;
+            }
+            if let Some(earlier) = &earlier
+                && delivery.last.as_ref() != Some(earlier)
+            {
+                EARLIER.append(rows, (it.subscription, told.0, index), earlier)?;
+            }
+            put(rows, it.subscription, &delivery)?;
+            if before != delivery.state {
+                let (left, entered) = (before.code(), delivery.state.code());
+                DELIVERIES_IN_STATE.leave(rows, (it.subscription, left), length, delivery.ordinal)?;
+                let list = (it.subscription, entered);
+                DELIVERIES_IN_STATE.enter(rows, list, length, delivery.ordinal, Micros::MAX)?;
+            }
+            // An attempt is at the first of the event's words that is not settled; asked for once more are all.
+            if item.outcome != DeliveryOutcome::Requested {
+                break;
+            }
         }
     }
+    note_pace(rows, it)?;
     take_turn(rows, event.tenant, it.subscription)
+}
+
+/// Notes whether the last attempt was slow; a test is none.
+fn note_pace(rows: &mut dyn RowsMut, it: &DeliveriesRecorded) -> Result<(), RowsError> {
+    let mut attempts =
+        it.items.iter().filter(|item| item.event.is_some() && item.outcome != DeliveryOutcome::Requested);
+    let Some(last) = attempts.next_back() else { return Ok(()) };
+    let is_slow = last.outcome != DeliveryOutcome::Delivered || last.ms > SLOW_MILLIS;
+    match (SLOW.get(&*rows, it.subscription)?.is_some(), is_slow) {
+        (false, true) => SLOW.put(rows, it.subscription, &()),
+        (true, false) => SLOW.delete(rows, it.subscription),
+        _ => Ok(()),
+    }
+}
+
+/// Counts attempts that failed one after another; a test is none.
+fn count_failures(rows: &mut dyn RowsMut, it: &DeliveriesRecorded) -> Result<(), RowsError> {
+    let before = failures(&*rows, it.subscription)?;
+    let after = it.items.iter().filter(|item| item.event.is_some()).fold(before, |count, item| match item.outcome {
+        DeliveryOutcome::Delivered => 0,
+        DeliveryOutcome::Failed | DeliveryOutcome::DeadLetter => count.saturating_add(1),
+        DeliveryOutcome::Requested => count,
+    });
+    match after {
+        same if same == before => Ok(()),
+        0 => FAILURES.delete(rows, it.subscription),
+        after => FAILURES.put(rows, it.subscription, &after),
+    }
 }
 
 /// What an attempt makes of a delivery; `false` when it changes nothing.
 fn settle(delivery: &mut Delivery, item: &DeliveryItem, excerpt: Option<&Encrypted>) -> bool {
-    delivery.state = match item.outcome {
+    let state = match item.outcome {
         DeliveryOutcome::Requested if !delivery.state.is_settled() => return false,
         DeliveryOutcome::Requested => {
-            (delivery.attempts, delivery.next) = (0, None);
-            delivery.state = DeliveryState::Pending;
+            (delivery.state, delivery.attempts, delivery.next) = (DeliveryState::Pending, 0, None);
             return true;
         }
+        _ if delivery.state.is_settled() => return false,
         DeliveryOutcome::Delivered => DeliveryState::Delivered,
         DeliveryOutcome::Failed => DeliveryState::Failed,
         DeliveryOutcome::DeadLetter => DeliveryState::DeadLetter,
     };
-    delivery.attempts = item.attempt;
-    delivery.status = item.status;
-    delivery.last = Some(item.at);
-    delivery.next = item.next;
-    delivery.excerpt = excerpt.cloned();
+    let DeliveryItem { attempt, outcome, status, ms, at, next, .. } = *item;
+    (delivery.state, delivery.attempts, delivery.next) = (state, attempt, next);
+    delivery.last = Some(Tried { attempt, outcome, status, ms, at, excerpt: excerpt.cloned() });
     true
 }
 
@@ -229,9 +312,8 @@ fn take_turn(rows: &mut dyn RowsMut, tenant: TenantId, subscription: Subscriptio
     if rows.is_for_deciders() {
         return Ok(());
     }
-    let listeners = LISTENERS.get(&*rows, tenant)?.unwrap_or_default();
     // Nothing is sent while nobody listens, though it stays pending.
-    let next = if listeners.iter().any(|listener| listener.subscription == subscription) {
+    let next = if LISTENING.get(&*rows, subscription)?.is_some() {
         view::unsettled(&*rows, subscription, 1)?.pop()
     } else {
         None
@@ -243,16 +325,21 @@ fn set_turn(
     rows: &mut dyn RowsMut, tenant: TenantId, subscription: SubscriptionId, due: Option<Micros>,
 ) -> Result<(), RowsError> {
     let before = TURNS.get(&*rows, subscription)?;
-    if before == due {
+    let after = match due {
+        Some(due) => Some(Turn { due, is_slow: SLOW.get(&*rows, subscription)?.is_some() }),
+        None => None,
+    };
+    if before == after {
         return Ok(());
     }
+    let key = |turn: Turn| (u8::from(turn.is_slow), key(turn.due), subscription);
     if let Some(before) = before {
-        DUE.delete(rows, (key(before), subscription))?;
+        DUE.delete(rows, key(before))?;
     }
-    match due {
-        Some(due) => {
-            TURNS.put(rows, subscription, &due)?;
-            DUE.put(rows, (key(due), subscription), &tenant)
+    match after {
+        Some(turn) => {
+            TURNS.put(rows, subscription, &turn)?;
+            DUE.put(rows, key(turn), &tenant)
         }
         None => TURNS.delete(rows, subscription),
     }
@@ -264,30 +351,48 @@ pub(super) fn key(time: Micros) -> u64 {
 }
 
 /// Puts a subscription among those that are told events, or takes it from among them.
-fn listen(rows: &mut dyn RowsMut, subscription: &Subscription) -> Result<(), RowsError> {
+fn listen(rows: &mut dyn RowsMut, before: Option<&Subscription>, after: &Subscription) -> Result<(), RowsError> {
     if rows.is_for_deciders() {
         return Ok(());
     }
-    let before = LISTENERS.get(&*rows, subscription.tenant)?.unwrap_or_default();
-    let mut listeners = before.clone();
-    listeners.retain(|listener| listener.subscription != subscription.subscription);
-    if !subscription.disabled
-        && subscription.ended.is_none()
-        && let Some(rendering) = Rendering::find(&subscription.rendering)
-    {
-        listeners.push(Listener {
-            subscription: subscription.subscription,
-            rendering: subscription.rendering.clone(),
-            codes: subscription.kinds.iter().filter_map(|word| rendering.code(word)).collect(),
-        });
+    if let Some(before) = before {
+        hear_no_more(rows, before)?;
     }
-    if listeners == before {
+    if after.disabled || after.ended.is_some() {
         return Ok(());
     }
-    if listeners.is_empty() {
-        return LISTENERS.delete(rows, subscription.tenant);
+    LISTENING.put(rows, after.subscription, &())?;
+    for code in heard(after) {
+        let key = (after.tenant, after.rendering.as_str(), code);
+        let mut listeners = LISTENERS.get(&*rows, key)?.unwrap_or_default();
+        listeners.push(after.subscription);
+        LISTENERS.put(rows, key, &listeners)?;
     }
-    LISTENERS.put(rows, subscription.tenant, &listeners)
+    Ok(())
+}
+
+fn hear_no_more(rows: &mut dyn RowsMut, it: &Subscription) -> Result<(), RowsError> {
+    if LISTENING.get(&*rows, it.subscription)?.is_none() {
+        return Ok(());
+    }
+    LISTENING.delete(rows, it.subscription)?;
+    for code in heard(it) {
+        let key = (it.tenant, it.rendering.as_str(), code);
+        let mut listeners = LISTENERS.get(&*rows, key)?.unwrap_or_default();
+        listeners.retain(|listener| *listener != it.subscription);
+        match listeners.is_empty() {
+            true => LISTENERS.delete(rows, key)?,
+            false => LISTENERS.put(rows, key, &listeners)?,
+        }
+    }
+    Ok(())
+}
+
+/// The codes that a subscription's words have.
+fn heard(it: &Subscription) -> Vec<u16> {
+    let Some(rendering) = Rendering::find(&it.rendering) else { return Vec::new() };
+    let codes: Vec<u16> = it.kinds.iter().filter_map(|word| rendering.code(word)).collect();
+    if codes.contains(&EVERY_CODE) { vec![EVERY_CODE] } else { codes }
 }
 
 /// Counts a subscription among the users of destinations, and no more among those of others.

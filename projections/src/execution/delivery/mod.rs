@@ -11,5 +11,6 @@
 pub mod decide;
 pub mod evolve;
 pub mod rendering;
+pub mod retry;
 pub mod state;
 pub mod view;

@@ -1,7 +1,7 @@
 //! What the execution view knows of delivery: rows, and the tables they stand in.
 
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::delivery::Channel;
+use chancery_ledger::body::delivery::{Channel, DeliveryOutcome};
 use chancery_ledger::ids::{DestinationId, Seq, SubscriptionId, TenantId};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
 use crate::rows::{Rows, RowsError};
+use crate::trust::state::Standings;
 
 /// Destinations, by id.
 pub const DESTINATIONS: Table<Destination> = Table::new(20);
@@ -25,18 +26,35 @@ pub const SUBSCRIPTION_LIST: DenseList<SubscriptionId> = DenseList::new(24).for_
 pub const SUBSCRIPTIONS_LIVE: Subset = Subset::new(25).for_readers();
 /// How many of what a tenant has.
 pub const COUNTS: Table<Counts> = Table::new(26);
-/// Deliveries, by subscription and event.
+/// Deliveries, by subscription, event and which of the event's words it is.
 pub const DELIVERIES: Table<Delivery> = Table::new(27).for_readers();
-/// Deliveries of a subscription.
-pub const DELIVERY_LIST: DenseList<Seq> = DenseList::new(28).for_readers();
+/// Deliveries of a subscription: event, and which of its words.
+pub const DELIVERY_LIST: DenseList<(Seq, u8)> = DenseList::new(28).for_readers();
 /// Which of them stand where, by subscription and state code.
 pub const DELIVERIES_IN_STATE: Subset = Subset::new(29).for_readers();
-/// Who is told a tenant's events: only now, as the two below.
-pub const LISTENERS: Table<Vec<Listener>> = Table::new(148).for_readers();
+/// How many attempts of a subscription failed since the last that did not; absent when none did.
+pub const FAILURES: Table<u32> = Table::new(30);
+/// Attempts of a delivery before its last, by subscription, event and which of its words.
+pub const EARLIER: DenseList<Tried> = DenseList::new(31).for_readers();
+/// Who is told a tenant's events by their word, by rendering and code: only now, as the four below.
+pub const LISTENERS: Table<Vec<SubscriptionId>> = Table::new(148).for_readers();
 /// When a subscription's next delivery is due; absent when it has none.
-pub const TURNS: Table<Micros> = Table::new(149).for_readers();
-/// Whose next delivery is due when, by time in microseconds and subscription.
+pub const TURNS: Table<Turn> = Table::new(149).for_readers();
+/// Whose next delivery is due when, by whether it is slow, time in microseconds, and subscription.
 pub const DUE: Table<TenantId> = Table::new(150).for_readers();
+/// Which subscriptions are told events.
+pub const LISTENING: Table<()> = Table::new(151).for_readers();
+/// Which subscriptions' last attempt failed, or took longer than [`SLOW_MILLIS`].
+pub const SLOW: Table<()> = Table::new(155).for_readers();
+/// An attempt that takes longer is slow, in milliseconds.
+pub const SLOW_MILLIS: u32 = 1_000;
+
+/// The tables of scoring, so that who is told when a score moves is known as it moves: only now.
+pub const STANDINGS: Standings = Standings {
+    records: Table::new(152).for_readers(),
+    verified: Table::new(153).for_readers(),
+    scoring: Table::new(154).for_readers(),
+};
 
 /// An address outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,15 +149,21 @@ pub fn counts(rows: &dyn Rows, tenant: TenantId) -> Result<Counts, RowsError> {
     Ok(COUNTS.get(rows, tenant)?.unwrap_or_default())
 }
 
-/// A subscription that is told events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listener {
-    /// Which.
-    pub subscription: SubscriptionId,
-    /// In whose words.
-    pub rendering: String,
-    /// Codes of its words.
-    pub codes: Vec<u16>,
+/// How many attempts of a subscription failed since the last that did not.
+///
+/// # Errors
+/// As [`Table::get`].
+pub fn failures(rows: &dyn Rows, subscription: SubscriptionId) -> Result<u32, RowsError> {
+    Ok(FAILURES.get(rows, subscription)?.unwrap_or(0))
+}
+
+/// When a subscription's next delivery is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// When.
+    pub due: Micros,
+    /// Whether its last attempt failed, or took long.
+    pub is_slow: bool,
 }
 
 /// Where a delivery stands.
@@ -200,6 +224,8 @@ impl DeliveryState {
 pub struct Delivery {
     /// The event.
     pub event: Seq,
+    /// Which of the event's words, from 0.
+    pub index: u8,
     /// Its place in the subscription's list.
     pub ordinal: u64,
     /// The word for the event, by its code in the rendering.
@@ -208,14 +234,27 @@ pub struct Delivery {
     pub created: Micros,
     /// Where it stands.
     pub state: DeliveryState,
-    /// How often it was tried.
+    /// How often it was tried since it was last asked for.
     pub attempts: u8,
-    /// The HTTP status of the last attempt.
-    pub status: Option<u16>,
-    /// When it was tried last.
-    pub last: Option<Micros>,
     /// When it is tried again.
     pub next: Option<Micros>,
+    /// The last attempt.
+    pub last: Option<Tried>,
+}
+
+/// An attempt to tell an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The how-manieth it was, from 1.
+    pub attempt: u8,
+    /// What came of it.
+    pub outcome: DeliveryOutcome,
+    /// The HTTP status that was answered.
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    pub ms: u32,
+    /// When it was over.
+    pub at: Micros,
     /// `excerpt` of `DeliveriesRecorded`, under the subscription's key.
     pub excerpt: Option<Encrypted>,
 }

@@ -4,19 +4,21 @@
 use std::ops::ControlFlow;
 
 use chancery_ledger::body::Kind;
-use chancery_ledger::body::delivery::Channel;
+use chancery_ledger::body::delivery::{Channel, DeliveryOutcome};
 use chancery_ledger::event_ref::{EventRef, Lane};
 use chancery_ledger::ids::{DestinationId, Seq, SubscriptionId, TenantId};
+use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::evolve::key;
-use super::rendering::Rendering;
+use super::rendering::{Rendering, WORDS_MAX};
 use super::state::{
     DELIVERIES, DELIVERIES_IN_STATE, DELIVERY_LIST, DESTINATION_LIST, DESTINATIONS, DESTINATIONS_KEPT, DUE, Delivery,
-    DeliveryState, Destination, SUBSCRIPTION_LIST, SUBSCRIPTIONS, SUBSCRIPTIONS_LIVE, Subscription,
+    DeliveryState, Destination, EARLIER, SUBSCRIPTION_LIST, SUBSCRIPTIONS, SUBSCRIPTIONS_LIVE, Subscription, Tried,
+    failures,
 };
 use crate::identity::view::member;
 use crate::rows::subset::Span;
@@ -66,6 +68,8 @@ pub struct SubscriptionView {
     pub own: bool,
     /// Whether events are told.
     pub active: bool,
+    /// How many attempts failed since the last that did not.
+    pub failures: u32,
     /// Since when.
     pub created: Micros,
     /// When it was changed last.
@@ -96,17 +100,36 @@ pub struct DeliveryView {
     pub word: &'static str,
     /// Where it stands.
     pub state: DeliveryState,
-    /// How often it was tried.
+    /// How often it was tried since it was last asked for.
     pub attempts: u8,
     /// The HTTP status of the last attempt.
     pub status: Option<u16>,
+    /// How long the last attempt took, in milliseconds.
+    pub ms: Option<u32>,
     /// When the event was decided.
     pub created: Micros,
     /// When it was tried last.
     pub last: Option<Micros>,
     /// When it is tried again.
     pub next: Option<Micros>,
-    /// What the last attempt was answered, its beginning, or why nothing was; `null` when all was well, or it was erased.
+    /// What the last attempt was answered, its beginning, or why nothing was; `null` when the answer was empty, or erased.
+    pub excerpt: Option<String>,
+}
+
+/// An attempt to tell an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TriedView {
+    /// The how-manieth it was since it was asked for, from 1.
+    pub attempt: u8,
+    /// What came of it.
+    pub outcome: DeliveryOutcome,
+    /// The HTTP status that was answered; `null` when none was.
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    pub ms: u32,
+    /// When it was over.
+    pub at: Micros,
+    /// What was answered, its beginning, or why nothing was; `null` when the answer was empty, or erased.
     pub excerpt: Option<String>,
 }
 
@@ -182,6 +205,7 @@ pub fn subscription_view(
         destinations: places,
         own: row.own,
         active: !row.disabled && row.ended.is_none(),
+        failures: failures(reading.execution, row.subscription)?,
         created: row.created,
         updated: row.updated,
         ended: row.ended,
@@ -228,7 +252,10 @@ pub fn deliveries(
 ) -> Result<Page<DeliveryView>, ViewError> {
     let (rows, id) = (reading.execution, subscription.id);
     let length = DELIVERY_LIST.len(rows, id)?;
-    let pick = |ordinal| delivery(reading, subscription, member(DELIVERY_LIST.get(rows, id, ordinal)?)?);
+    let pick = |ordinal| {
+        let (event, index) = member(DELIVERY_LIST.get(rows, id, ordinal)?)?;
+        delivery(reading, subscription, event, index)
+    };
     match state {
         Some(state) => paging.within(&DELIVERIES_IN_STATE, rows, (id, state.code()), length, pick),
         None => paging.over(length, pick),
@@ -244,57 +271,106 @@ pub fn numbered_deliveries(
 ) -> Result<NumberedPage<DeliveryView>, ViewError> {
     let (rows, id) = (reading.execution, subscription.id);
     let length = DELIVERY_LIST.len(rows, id)?;
-    let (seqs, total) = match state {
+    let (told, total) = match state {
         Some(state) => {
             let list = (id, state.code());
-            let mut seqs = Vec::new();
+            let mut told = Vec::new();
             for ordinal in DELIVERIES_IN_STATE.page(rows, list, length, page.span())? {
-                seqs.push(member(DELIVERY_LIST.get(rows, id, ordinal)?)?);
+                told.push(member(DELIVERY_LIST.get(rows, id, ordinal)?)?);
             }
-            (seqs, DELIVERIES_IN_STATE.len(rows, list, length)?)
+            (told, DELIVERIES_IN_STATE.len(rows, list, length)?)
         }
         None => {
             let found = DELIVERY_LIST.page(rows, id, Order::Descending, page.skip(), page.size)?;
-            (found.into_iter().map(|(_, seq)| seq).collect(), length)
+            (found.into_iter().map(|(_, told)| told).collect(), length)
         }
     };
     let mut items = Vec::new();
-    for seq in seqs {
-        items.extend(delivery(reading, subscription, seq)?);
+    for (event, index) in told {
+        items.extend(delivery(reading, subscription, event, index)?);
     }
     Ok(NumberedPage { items, total })
 }
 
-/// A delivery of a subscription that the caller has found.
+/// A delivery of a subscription that the caller has found, by its event and which of the event's words it is.
 ///
 /// # Errors
 /// [`ViewError`] when view or keys cannot be read.
 pub fn delivery(
-    reading: &Reading<'_>, subscription: &SubscriptionView, event: Seq,
+    reading: &Reading<'_>, subscription: &SubscriptionView, event: Seq, index: u8,
 ) -> Result<Option<DeliveryView>, ViewError> {
-    let Some(row) = DELIVERIES.get(reading.execution, (subscription.id, event.0))? else { return Ok(None) };
-    let excerpt = match &row.excerpt {
-        Some(excerpt) => reading.opener.open(subscription.tenant, Kind::DeliveriesRecorded, "excerpt", excerpt)?,
+    let Some(row) = DELIVERIES.get(reading.execution, (subscription.id, event.0, index))? else { return Ok(None) };
+    let excerpt = match row.last.as_ref().and_then(|last| last.excerpt.as_ref()) {
+        Some(excerpt) => open_excerpt(reading, subscription.tenant, excerpt)?,
         None => None,
     };
+    let last = row.last.as_ref();
     Ok(Some(DeliveryView {
         id: delivery_id(&row),
         event,
         word: Rendering::find(&subscription.rendering).map_or("", |rendering| rendering.word(row.code)),
         state: row.state,
         attempts: row.attempts,
-        status: row.status,
+        status: last.and_then(|last| last.status),
+        ms: last.map(|last| last.ms),
         created: row.created,
-        last: row.last,
+        last: last.map(|last| last.at),
         next: row.next,
         excerpt,
     }))
 }
 
+/// The attempts of a delivery of a subscription that the caller has found: the newest `limit`, oldest first.
+///
+/// # Errors
+/// [`ViewError`] when view or keys cannot be read.
+pub fn attempts(
+    reading: &Reading<'_>, subscription: &SubscriptionView, event: Seq, index: u8, limit: usize,
+) -> Result<Vec<TriedView>, ViewError> {
+    let (rows, key) = (reading.execution, (subscription.id, event.0, index));
+    let Some(last) = DELIVERIES.get(rows, key)?.and_then(|row| row.last) else { return Ok(Vec::new()) };
+    let earlier = EARLIER.page(rows, key, Order::Descending, 0, limit.saturating_sub(1))?;
+    let mut found = Vec::new();
+    for Tried { attempt, outcome, status, ms, at, excerpt } in
+        earlier.into_iter().rev().map(|(_, tried)| tried).chain([last])
+    {
+        let excerpt = match &excerpt {
+            Some(excerpt) => open_excerpt(reading, subscription.tenant, excerpt)?,
+            None => None,
+        };
+        found.push(TriedView { attempt, outcome, status, ms, at, excerpt });
+    }
+    Ok(found)
+}
+
+fn open_excerpt(reading: &Reading<'_>, tenant: TenantId, excerpt: &Encrypted) -> Result<Option<String>, ViewError> {
+    Ok(reading.opener.open(tenant, Kind::DeliveriesRecorded, "excerpt", excerpt)?)
+}
+
 /// The id of a delivery, the same for every attempt.
 #[must_use]
 pub fn delivery_id(row: &Delivery) -> Uuid {
-    EventRef::new(row.created, row.event, Lane::Delivery, 0).uuid()
+    EventRef::new(row.created, row.event, Lane::Delivery, u16::from(row.index)).uuid()
+}
+
+/// The event that a delivery's id refers to, and which of the event's words; `None` when it is no such id.
+#[must_use]
+pub fn parse_delivery_id(id: Uuid) -> Option<(Seq, u8)> {
+    let reference = EventRef::from_uuid(id).filter(|reference| reference.lane == Lane::Delivery)?;
+    Some((reference.seq, u8::try_from(reference.index).ok()?))
+}
+
+/// Whether a subscription told an event, tried to, or is to.
+///
+/// # Errors
+/// [`RowsError`] when the view cannot be read.
+pub fn is_told(rows: &dyn Rows, subscription: SubscriptionId, event: Seq) -> Result<bool, RowsError> {
+    for index in 0..WORDS_MAX as u8 {
+        if DELIVERIES.get(rows, (subscription, event.0, index))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How many deliveries of a tenant's subscriptions stand somewhere; of subscriptions that are not over.
@@ -315,31 +391,48 @@ pub fn count_deliveries(rows: &dyn Rows, tenant: TenantId, state: DeliveryState)
 /// Who has something to tell now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Due {
-    /// Subscriptions whose next delivery is due, each with its tenant, the longest due first.
-    pub now: Vec<(TenantId, SubscriptionId)>,
-    /// When the first one is due that is not yet; `None` also when there are more due now than were asked for.
+    /// Subscriptions whose next delivery is due, the longest due first, those that are slow behind the others.
+    pub now: Vec<DueNow>,
+    /// When the first one is due that is not yet; of those of which more are due now than were asked for, none counts.
     pub later: Option<Micros>,
 }
 
-/// At most `limit` subscriptions whose next delivery is due by `now`.
+/// A subscription whose next delivery is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueNow {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// Whether its last attempt failed, or took long.
+    pub is_slow: bool,
+}
+
+/// Subscriptions whose next delivery is due by `now`: at most `limit` that are slow, and as many that are not.
 ///
 /// # Errors
 /// [`RowsError`] when the view cannot be read.
 pub fn due(rows: &dyn Scan, now: Micros, limit: usize) -> Result<Due, RowsError> {
     let mut due = Due::default();
-    DUE.visit(rows, (), None, Order::Ascending, &mut |rest, tenant| {
-        let Some((time, id)) = rest.split_first_chunk::<8>() else { return ControlFlow::Continue(()) };
-        let time = u64::from_be_bytes(*time);
-        if time > key(now) {
-            due.later = i64::try_from(time).ok().map(Micros);
-            return ControlFlow::Break(());
-        }
-        if due.now.len() == limit {
-            return ControlFlow::Break(());
-        }
-        due.now.extend(Uuid::from_slice(id).ok().map(|id| (tenant, SubscriptionId(id))));
-        ControlFlow::Continue(())
-    })?;
+    for is_slow in [false, true] {
+        let mut count = 0;
+        DUE.visit(rows, u8::from(is_slow), None, Order::Ascending, &mut |rest, tenant| {
+            let Some((time, id)) = rest.split_first_chunk::<8>() else { return ControlFlow::Continue(()) };
+            let time = u64::from_be_bytes(*time);
+            if time > key(now) {
+                let time = i64::try_from(time).ok().map(Micros);
+                due.later = [due.later, time].into_iter().flatten().min();
+                return ControlFlow::Break(());
+            }
+            if count == limit {
+                return ControlFlow::Break(());
+            }
+            count += 1;
+            let found = Uuid::from_slice(id).ok();
+            due.now.extend(found.map(|id| DueNow { tenant, subscription: SubscriptionId(id), is_slow }));
+            ControlFlow::Continue(())
+        })?;
+    }
     Ok(due)
 }
 
@@ -357,8 +450,8 @@ pub fn unsettled(rows: &dyn Rows, subscription: SubscriptionId, limit: usize) ->
     ordinals.sort_unstable();
     let mut found = Vec::new();
     for ordinal in ordinals.into_iter().take(limit) {
-        let seq = member(DELIVERY_LIST.get(rows, subscription, ordinal)?)?;
-        let row = DELIVERIES.get(rows, (subscription, seq.0))?;
+        let (event, index) = member(DELIVERY_LIST.get(rows, subscription, ordinal)?)?;
+        let row = DELIVERIES.get(rows, (subscription, event.0, index))?;
         found.push(row.ok_or(RowsError::Missing("a delivery"))?);
     }
     Ok(found)

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::execution::transaction::{
-    REVERSALS, TRANSACTION_LIST, TRANSACTIONS, TRANSACTIONS_BY_ACTION, TRANSACTIONS_BY_AGENT, TRANSACTIONS_IN_STATUS,
-    Transaction, TransactionStatus, first_after,
+    AUDITED, REVERSALS, TRANSACTION_LIST, TRANSACTIONS, TRANSACTIONS_BY_ACTION, TRANSACTIONS_BY_AGENT,
+    TRANSACTIONS_IN_STATUS, Transaction, TransactionStatus, first_after,
 };
 use crate::identity::state::AGENTS;
 use crate::identity::view::member;
@@ -118,7 +118,7 @@ pub fn transaction(
 /// A transaction's row with its encrypted fields opened.
 ///
 /// # Errors
-/// [`ViewError`] when keys cannot be read.
+/// [`ViewError`] when view or keys cannot be read.
 pub fn transaction_view(reading: &Reading<'_>, seq: Seq, row: Transaction) -> Result<TransactionView, ViewError> {
     let kind = match row.status {
         TransactionStatus::Completed | TransactionStatus::Reversed => Kind::TransactionCompleted,
@@ -132,10 +132,12 @@ pub fn transaction_view(reading: &Reading<'_>, seq: Seq, row: Transaction) -> Re
     let reversal = match &row.reversal {
         Some(it) => {
             let reason = open(Kind::TransactionReversed, "reason", &it.reason)?;
-            Some(ReversalView { id: it.reversal, at: it.at, reason, audit_hash: it.audited.map(|it| it.hash) })
+            let audited = AUDITED.get(reading.execution, it.reversal)?;
+            Some(ReversalView { id: it.reversal, at: it.at, reason, audit_hash: audited.map(|it| it.hash) })
         }
         None => None,
     };
+    let audited = AUDITED.get(reading.execution, row.transaction)?;
     Ok(TransactionView {
         id: row.transaction,
         tenant: row.tenant,
@@ -151,8 +153,8 @@ pub fn transaction_view(reading: &Reading<'_>, seq: Seq, row: Transaction) -> Re
         failure: row.failure,
         at: row.at,
         reversal,
-        audit_hash: row.audited.map(|it| it.hash),
-        audit_place: row.audited.map(|it| it.place),
+        audit_hash: audited.map(|it| it.hash),
+        audit_place: audited.map(|it| it.place),
         version: seq,
     })
 }

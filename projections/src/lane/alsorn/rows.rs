@@ -11,7 +11,7 @@ use crate::rows::table::Table;
 use crate::rows::{RowsError, RowsMut};
 
 /// Where each agent's chain ends.
-pub const HEADS: Table<Head> = Table::new(62);
+pub const HEADS: Table<Head> = Table::new(62).for_readers();
 /// What each agent was registered as, hashed, by agent.
 pub const FINGERPRINTS: Table<Hash> = Table::new(126).for_readers();
 /// Entries of a chain, by agent and place from 1.
@@ -53,6 +53,10 @@ pub struct Audited {
 /// # Errors
 /// [`RowsError`] when the view's storage fails.
 pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<Option<Audited>, RowsError> {
+    // Deciders ask nothing about chains.
+    if rows.is_for_deciders() {
+        return Ok(None);
+    }
     let mut first = None;
     for (index, entry) in (0..).zip(entries(event)) {
         let before = HEADS.get(&*rows, entry.agent)?;
