@@ -158,6 +158,8 @@ options! {
         passphrase_file: PathBuf = "none: the key is kept in clear, mode 0600", "CHANCERY_PASSPHRASE_FILE" "FILE";
         /// Address that clients reach the daemon by, such as `https://id.example.org`: the base of the issuer of tokens
         public_url: String = "where it listens", "CHANCERY_PUBLIC_URL" "URL";
+        /// TOML file of files and addresses that events are pushed to, in the words of security tools (`docs/siem.md`)
+        sinks: PathBuf = "none", "CHANCERY_SINKS" "FILE";
         /// PEM file of the certificate chain to serve TLS with; needs `tls_key`
         tls_cert: PathBuf = "none: plain HTTP", "CHANCERY_TLS_CERT" "FILE";
         /// PEM file of the certificate's private key

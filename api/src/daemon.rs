@@ -26,12 +26,15 @@ use crate::app::App;
 use crate::auth::refusals::{self, Note};
 use crate::config::{Config, ConfigError};
 use crate::delivery;
+use crate::egress::Egress;
 use crate::jose::{self, ProvideError};
 use crate::notify;
 use crate::observability::logging;
 use crate::observability::machine::Machine;
 use crate::observability::metrics::Metrics;
 use crate::server::Server;
+use crate::siem::push;
+use crate::siem::sinks::{self, SinksError};
 use crate::tls::{self, TlsError};
 
 /// The daemon cannot run. Each message says what to mend.
@@ -54,6 +57,9 @@ pub enum DaemonError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Open(Box<OpenError>),
+    /// The sinks make no sense.
+    #[error(transparent)]
+    Sinks(#[from] SinksError),
     /// There is no key to sign tokens with.
     #[error(transparent)]
     TokenKey(#[from] ProvideError),
@@ -94,6 +100,10 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
         _ => None,
     };
+    let sinks = match &config.sinks {
+        Some(file) => sinks::load(file, &Egress::new(config.allow_private_targets))?,
+        None => Vec::new(),
+    };
     let listen = |source| DaemonError::Listen { address: config.listen, source };
     let server = Server::bind(config.listen, acceptor).await.map_err(listen)?;
     let address = server.local_addr().map_err(listen)?;
@@ -110,6 +120,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let metrics = Metrics::new().with_engine(engine.clone()).with_machine(Machine::new(config.data_dir.clone()));
     let app = Arc::new(App::new(engine.clone(), config, metrics, refusals, stopping.clone()));
     let delivering = tokio::spawn(delivery::run(app.clone()));
+    let pushing = tokio::spawn(push::run(app.clone(), sinks));
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
     notify::tell(notify::State::Ready);
@@ -126,6 +137,9 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     tokio::join!(server.run(app.clone(), stopping), told);
     if let Err(error) = delivering.await {
         tracing::error!(%error, "deliveries ended by a defect");
+    }
+    if let Err(error) = pushing.await {
+        tracing::error!(%error, "pushing events to sinks ended by a defect");
     }
     // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
     // a log-in any more, and the last counts are noted.

@@ -27,5 +27,6 @@ pub mod request;
 pub mod response;
 pub mod router;
 pub mod server;
+pub mod siem;
 pub mod signature;
 pub mod tls;

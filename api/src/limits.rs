@@ -128,6 +128,16 @@ pub const DELIVERY_SECS: u64 = 10;
 pub const DELIVERY_ANSWER_BYTES: usize = 4096;
 /// How long after the first attempt a post is tried again, in seconds; an option. Later attempts wait longer.
 pub const WEBHOOK_RETRY_SECS: u64 = 5;
+/// Events of one push to a sink.
+pub const SINK_BATCH_EVENTS: usize = 512;
+/// Bytes of one push to a sink, beyond which it takes no other event.
+pub const SINK_BATCH_BYTES: usize = 1024 * 1024;
+/// Time for one push to an HTTP sink, in seconds.
+pub const SINK_SECS: u64 = 30;
+/// How much of an HTTP sink's answer is read, in bytes: only its status counts.
+pub const SINK_ANSWER_BYTES: usize = 1024;
+/// Longest pause before a sink that failed is told again, in seconds.
+pub const SINK_RETRY_SECS_MAX: u64 = 300;
 /// How long what was found of the compliance controls is told, in seconds.
 pub const CONTROLS_KEPT_SECS: u64 = 60;
 /// How long an organisation's compliance report is told, in seconds.

@@ -66,7 +66,7 @@ pub const METRICS: Operation = Operation {
 /// `GET /v1/trust`.
 pub const TRUST: Operation = Operation {
     id: "getTrustView",
-    summary: "How far the trust view has read. It has no rules yet, so there is nothing else to read.",
+    summary: "How far the trust view has read.",
     access: Access::Scope(Scope::LedgerRead),
     parameters: &[],
     bodies: &[],

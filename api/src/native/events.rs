@@ -9,6 +9,7 @@ use chancery_projections::scope::Scope;
 use chancery_projections::view::Page;
 use chancery_projections::views::View;
 use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
 
 use super::call::Call;
 use super::operation::{AS_OF, Access, Content, Form, LIMIT, Operation, SEQ_MAX, path, query};
@@ -16,7 +17,10 @@ use super::proofs::sees;
 use super::selection::{KIND, Range, SUBJECT, Selection, TENANT};
 use crate::problem::Problem;
 use crate::response::{self, Response};
+use crate::siem::{self, Format};
 
+/// Where the next page of lines begins.
+const NEXT: HeaderName = HeaderName::from_static("chancery-next");
 const SEQ: Form = Form::Number { min: 0, max: SEQ_MAX };
 
 /// `GET /v1/events`.
@@ -39,10 +43,16 @@ pub const EVENTS: Operation = Operation {
         ),
         LIMIT,
         AS_OF,
+        query(
+            "format",
+            Form::OneOf(|| Format::ALL.map(Format::name).to_vec()),
+            "Lines of JSON in the words of security tools: CloudEvents, or OCSF's API Activity. `Chancery-Next` in the head \
+             of the answer is the next page's cursor; at the log's end, the one to ask with later.",
+        ),
         query("cursor", SEQ, "Where the page begins: `next` of the page before."),
     ],
     bodies: &[],
-    answers: &[Content::json::<Page<EventView>>()],
+    answers: &[Content::json::<Page<EventView>>(), Content::text(siem::MEDIA_TYPE)],
     problems: &[],
     handler: |call| Box::pin(events(call)),
 };
@@ -58,6 +68,22 @@ pub const EVENT: Operation = Operation {
     problems: &[404],
     handler: |call| Box::pin(event(call)),
 };
+
+/// Events in the words of a format, and where the next page begins.
+fn lines(call: &Call, format: Format, events: &[EventView], next: Option<Seq>) -> Result<Response, Problem> {
+    let mut text = Vec::new();
+    for event in events {
+        format.write(event, call.app.engine().origin(), &mut text).map_err(|error| {
+            tracing::error!(%error, "an event cannot be rendered");
+            Problem::Internal
+        })?;
+    }
+    let mut response = response::typed(StatusCode::OK, siem::MEDIA_TYPE, text);
+    if let Some(next) = next {
+        response.headers_mut().insert(NEXT, HeaderValue::from(next.0));
+    }
+    Ok(response)
+}
 
 /// How many events there were at the moment that is asked for.
 fn seen(call: &Call) -> Result<TreeSize, Problem> {
@@ -92,7 +118,7 @@ async fn events(call: Call) -> Result<Response, Problem> {
     let journal = if selection.needs_journal() { Some(call.app.view(View::Journal).await?) } else { None };
     let descending = call.text("order") == Some("descending");
     let limit = call.number("limit").map_or(chancery_projections::view::LIMIT_DEFAULT, |limit| limit as usize);
-    let page = tokio::task::block_in_place(|| -> Result<_, Problem> {
+    let (page, end) = tokio::task::block_in_place(|| -> Result<_, Problem> {
         let mut range = Range { first: 0, end: size.0 };
         range.narrow(call.number("from"), call.number("to"));
         range.narrow_to_times(&*log, call.time("from_time"), call.time("to_time"))?;
@@ -102,8 +128,12 @@ async fn events(call: Call) -> Result<Response, Problem> {
             Order::Descending => range.narrow(None, call.number("cursor")),
         }
         let rows = journal.as_ref().map(|journal| journal as &dyn Scan);
-        selection.scan(&*log, rows, range, order, limit, &call.app.opener())
+        Ok((selection.scan(&*log, rows, range, order, limit, &call.app.opener())?, range.end.max(range.first)))
     })?;
+    if let Some(format) = call.text("format").and_then(Format::find) {
+        let next = page.next.or((!descending).then_some(Seq(end)));
+        return lines(&call, format, &page.events, next);
+    }
     let next = page.next.map(|seq| seq.to_string());
     Ok(response::json(StatusCode::OK, &Page { items: page.events, next }))
 }

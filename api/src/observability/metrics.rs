@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chancery_ledger::ids::Seq;
 use chancery_projections::engine::Engine;
 use chancery_projections::sequencer::{Counts, Status};
 use chancery_projections::timing::Timing;
@@ -36,6 +37,8 @@ pub struct Metrics {
     /// Live event streams that are open.
     pub streams: Gauge,
     deliveries: Family<DeliveryLabels, Counter>,
+    sink_next: Family<SinkLabels, Gauge<u64, AtomicU64>>,
+    sink_failed: Family<SinkLabels, Gauge>,
     gauges: Gauges,
 }
 
@@ -50,6 +53,11 @@ struct Gauges {
     archive_failed: Gauge,
     view_lag: Family<ViewLabels, Gauge<u64, AtomicU64>>,
     view_bytes: Family<ViewLabels, Gauge<u64, AtomicU64>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,6 +125,8 @@ impl Metrics {
             connections_refused: Counter::default(),
             streams: Gauge::default(),
             deliveries: Family::default(),
+            sink_next: Family::default(),
+            sink_failed: Family::default(),
             gauges: Gauges {
                 sequencer: Default::default(),
                 queue: Gauge::default(),
@@ -151,6 +161,10 @@ impl Metrics {
             drop(metrics.deliveries.get_or_create(&DeliveryLabels { outcome }));
         }
         registry.register("deliveries", "Events posted to destinations, by outcome", metrics.deliveries.clone());
+        let help = "Position of the next event that a sink is told; less than log_events by what it lacks";
+        registry.register("sink_next_event", help, metrics.sink_next.clone());
+        let help = "1 when a sink did not take events when last tried";
+        registry.register("sink_failed", help, metrics.sink_failed.clone());
         let gauges = &metrics.gauges;
         let sequencer = [
             ("commands_answered", "Commands that the sequencer answered"),
@@ -184,6 +198,16 @@ impl Metrics {
         let [done, failed] = OUTCOMES;
         let outcome = if delivered { done } else { failed };
         self.deliveries.get_or_create(&DeliveryLabels { outcome }).inc();
+    }
+
+    /// Notes how far a sink has been told.
+    pub fn sink_reached(&self, sink: &str, next: Seq) {
+        self.sink_next.get_or_create(&SinkLabels { sink: sink.to_owned() }).set(next.0);
+    }
+
+    /// Notes whether a sink took what it was told last.
+    pub fn sink_failed(&self, sink: &str, failed: bool) {
+        self.sink_failed.get_or_create(&SinkLabels { sink: sink.to_owned() }).set(i64::from(failed));
     }
 
     /// Adds what the engine times: the stages of commands, and how views follow.

@@ -200,3 +200,39 @@ fn digests_are_those_of_the_daemon_that_made_the_log() {
     assert_eq!(digests("--data-dir", &world.data()), world.digests);
     assert_eq!(digests("--export", &world.export()), world.digests);
 }
+
+/// What lists of everything at two moments differ in is what the difference names, whichever the moments are.
+#[test]
+fn a_difference_is_that_of_everything_at_either_moment() {
+    let world = World::new();
+    let data = world.data();
+    let everything = |at: u64| {
+        let mut found = std::collections::BTreeMap::new();
+        for view in ["identity", "token", "trust", "execution"] {
+            let lines = chancery(&["replay", "--data-dir", &data, "view", view, "--at", &at.to_string()]).is(0).lines();
+            for mut line in lines {
+                line["state"].as_object_mut().unwrap().remove("version");
+                found.insert(line["subject"].to_string(), line["state"].clone());
+            }
+        }
+        found
+    };
+    for (from, to) in [(0, world.registered), (world.registered, world.suspended), (world.suspended, world.size() - 1)]
+    {
+        let (before, after) = (everything(from), everything(to));
+        let mut wanted: Vec<&String> = before.keys().chain(after.keys()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|thing| before.get(*thing) != after.get(*thing));
+        let (from, to) = (from.to_string(), to.to_string());
+        let changes = chancery(&["replay", "--data-dir", &data, "diff", "--from", &from, "--to", &to]).is(0).lines();
+        let of_trust_alone = |change: &&Value| change["fields"] == serde_json::json!(["trust"]);
+        let mut named: Vec<String> = changes
+            .iter()
+            .filter(|change| !of_trust_alone(change))
+            .map(|change| change["subject"].to_string())
+            .collect();
+        named.sort_unstable();
+        assert_eq!(named.iter().collect::<Vec<_>>(), wanted, "from {from} to {to}");
+    }
+}
