@@ -37,6 +37,7 @@ use crate::problem::Problem;
 use crate::rates::Rates;
 use crate::rates::by_key::KeyRates;
 use crate::request::Request;
+use crate::view_roots::Publisher;
 
 mod authentication;
 mod signed;
@@ -67,6 +68,7 @@ pub struct App {
     egress: Egress,
     key_rates: KeyRates,
     key_sets: KeySets,
+    view_roots: Publisher,
 }
 
 /// What goes with a command beside itself.
@@ -96,6 +98,7 @@ impl App {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let key_rates = KeyRates::new(config.alsorn_requests_per_hour);
         let egress = Egress::new(config.allow_private_targets);
+        let view_roots = Publisher::new(engine.receipt_trees());
         Self {
             engine,
             config,
@@ -119,6 +122,7 @@ impl App {
             egress,
             key_rates,
             key_sets: KeySets::default(),
+            view_roots,
         }
     }
 
@@ -217,6 +221,12 @@ impl App {
     #[must_use]
     pub const fn key_sets(&self) -> &KeySets {
         &self.key_sets
+    }
+
+    /// Who publishes what the views say.
+    #[must_use]
+    pub const fn view_roots(&self) -> &Publisher {
+        &self.view_roots
     }
 
     /// Turns true when the daemon is told to stop.

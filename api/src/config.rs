@@ -130,6 +130,8 @@ options! {
         alsorn_requests_per_hour: u64 = 0, "CHANCERY_ALSORN_REQUESTS_PER_HOUR" "N";
         /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; later attempts wait longer, as the words say in which it is told (docs/webhooks.md)
         webhook_retry_secs: u64 = limits::WEBHOOK_RETRY_SECS, "CHANCERY_WEBHOOK_RETRY_SECS" "SECS";
+        /// How often what the views say is published as roots, of which receipts are made, in seconds; only while something happens; 0: only when asked
+        view_roots_secs: u64 = limits::VIEW_ROOTS_SECS, "CHANCERY_VIEW_ROOTS_SECS" "SECS";
         /// Issuer of the tokens that GitHub's workflows present; its keys are at `/.well-known/jwks` below it
         github_issuer: String = "https://token.actions.githubusercontent.com".to_owned(), "CHANCERY_GITHUB_ISSUER" "URL";
         /// When a command is acknowledged: `follow`, once the log is durable, and the archive has it within a second; or `synchronous`, once both are durable

@@ -36,6 +36,7 @@ use crate::server::Server;
 use crate::siem::push;
 use crate::siem::sinks::{self, SinksError};
 use crate::tls::{self, TlsError};
+use crate::view_roots;
 
 /// The daemon cannot run. Each message says what to mend.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +122,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let app = Arc::new(App::new(engine.clone(), config, metrics, refusals, stopping.clone()));
     let delivering = tokio::spawn(delivery::run(app.clone()));
     let pushing = tokio::spawn(push::run(app.clone(), sinks));
+    let publishing = tokio::spawn(view_roots::run(app.clone()));
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
     notify::tell(notify::State::Ready);
@@ -140,6 +142,9 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     if let Err(error) = pushing.await {
         tracing::error!(%error, "pushing events to sinks ended by a defect");
+    }
+    if let Err(error) = publishing.await {
+        tracing::error!(%error, "publishing the views' roots ended by a defect");
     }
     // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
     // a log-in any more, and the last counts are noted.

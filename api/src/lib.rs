@@ -30,3 +30,4 @@ pub mod server;
 pub mod siem;
 pub mod signature;
 pub mod tls;
+pub mod view_roots;

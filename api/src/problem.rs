@@ -14,6 +14,8 @@ use chancery_projections::rejection::Rejection;
 use chancery_projections::rows::RowsError;
 use chancery_projections::sequencer::{Recorded, SubmitError};
 use chancery_projections::view::{HoldError, ViewError};
+use chancery_projections::view_receipt::receipt::MakeError;
+use chancery_projections::view_receipt::roots::RootsError;
 use chancery_projections::views::Lagging;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
@@ -124,6 +126,12 @@ pub enum Unreadable {
     /// An encrypted field.
     #[error(transparent)]
     Context(#[from] ContextError),
+    /// Views, to publish their roots.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// A view, the tree over it and its root, to make a receipt of.
+    #[error(transparent)]
+    Receipt(#[from] MakeError),
 }
 
 impl From<RowsError> for Problem {

@@ -10,7 +10,7 @@ use crate::auth::Mount;
 use crate::dialect::{agentidp, alsorn, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
-use crate::native::{admin, backup, commands, difference, events, export, openapi, proofs, stream, views};
+use crate::native::{admin, backup, commands, difference, events, export, openapi, proofs, receipts, stream, views};
 use crate::path_table::PathTable;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -94,6 +94,9 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/ledger/sealing-keys", &backup::SEALING_KEYS),
     Route(GET, "/v1/trust", &admin::TRUST),
     Route(GET, "/v1/views", &admin::VIEWS),
+    Route(GET, "/v1/views/roots", &receipts::ROOTS),
+    Route(POST, "/v1/views/roots", &receipts::PUBLISH),
+    Route(GET, "/v1/receipts/{thing}", &receipts::RECEIPT),
     Route(GET, "/v1/views/{view}/digest", &admin::DIGEST),
     Route(POST, "/v1/views/{view}/rebuild", &admin::REBUILD),
 ];

@@ -128,6 +128,12 @@ impl DataDir {
         self.path.join("views")
     }
 
+    /// The trees over views that receipts are made of.
+    #[must_use]
+    pub fn receipts(&self) -> PathBuf {
+        self.path.join("receipts")
+    }
+
     /// The last checkpoint that was signed.
     #[must_use]
     pub fn last_checkpoint(&self) -> PathBuf {

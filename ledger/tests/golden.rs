@@ -18,6 +18,7 @@ use chancery_ledger::body::signature::*;
 use chancery_ledger::body::token::*;
 use chancery_ledger::body::transaction::*;
 use chancery_ledger::body::trust::*;
+use chancery_ledger::body::view_roots::*;
 use chancery_ledger::body::{Body, Kind, Prelude};
 use chancery_ledger::event::{Envelope, Idempotency};
 use chancery_ledger::ids::*;
@@ -104,6 +105,16 @@ fn sample(kind: Kind) -> Body {
             signed: 1_007,
             checkpoint: "chancery.example/log\n1007\n…\n".into(),
             reason: "the disk and the newest archive segment were lost".into(),
+        }
+        .into(),
+        Kind::ViewRootsPublished => ViewRootsPublished {
+            ledger: id(4),
+            size: 1_000_000,
+            format: 3,
+            roots: vec![
+                ViewRoot { view: "identity".into(), rows: 4_711, root: [10; 32] },
+                ViewRoot { view: "trust".into(), rows: 0, root: [11; 32] },
+            ],
         }
         .into(),
         Kind::CommandSigned => CommandSigned {

@@ -58,6 +58,7 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::ReverseTransaction(command) => execution::decide::transaction::reverse(state, command, c),
         Command::RotateSigningKey(command) => identity::decide::ledger::rotate(state, command, c),
         Command::ProvideTokenKey(command) => identity::decide::ledger::provide_token_key(state, command, c),
+        Command::PublishViewRoots(command) => identity::decide::ledger::publish_view_roots(state, command, c),
         Command::IssueToken(command) => token::decide::issue(state, command, c),
         Command::ExchangeToken(command) => token::decide::exchange::exchange(state, command, c),
         Command::DelegateToken(command) => token::decide::delegate::delegate(state, command, c),

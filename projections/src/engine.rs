@@ -28,6 +28,7 @@ use crate::rows::RowsError;
 use crate::rows::store::ViewStore;
 use crate::sequencer::{Answers, Deliver, Parts, Sequencer, StartError, Threads};
 use crate::timing::Timing;
+use crate::view_receipt::roots::Trees;
 use crate::views::{self, PerView, View, ViewHandle, Views};
 use crate::worker::{Rebuilt, Worker, WorkerError};
 
@@ -276,7 +277,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     origin: String,
     /// Held for as long as it is in use.
-    _dir: DataDir,
+    dir: DataDir,
 }
 
 impl Engine {
@@ -320,8 +321,7 @@ impl Engine {
         let workers = parts.workers.clone();
         let (sequencer, threads) = Sequencer::start(parts)?;
         let threads = Mutex::new(Some(threads));
-        let engine =
-            Self { sequencer, threads, workers, views, log, archived, secrets, keys, clock, origin, _dir: dir };
+        let engine = Self { sequencer, threads, workers, views, log, archived, secrets, keys, clock, origin, dir };
         Ok((engine, first_start))
     }
 
@@ -365,6 +365,12 @@ impl Engine {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The trees over views that receipts are made of.
+    #[must_use]
+    pub fn receipt_trees(&self) -> Trees {
+        Trees::new(self.dir.receipts())
     }
 
     /// The sealing keys' files by name, each with its text if that is encrypted under a passphrase.

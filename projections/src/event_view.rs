@@ -205,6 +205,7 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::ViewRootsPublished(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

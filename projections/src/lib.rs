@@ -40,5 +40,6 @@ pub mod timing;
 pub mod token;
 pub mod trust;
 pub mod view;
+pub mod view_receipt;
 pub mod views;
 pub mod worker;

@@ -3,6 +3,8 @@
 //!
 //! The views are rebuilt from the log alone; a daemon's own views are not believed.
 
+mod roots;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,8 +31,11 @@ use crate::trust::scope_rules::ScopeRules;
 use crate::trust::scoring::Scoring;
 use crate::trust::view::DryRunView;
 use crate::view::{Held, Paging, ViewError};
+use crate::view_receipt::roots::RootsError;
 use crate::views::{PerView, View, open_stores};
 use crate::worker::{WorkerError, catch_up};
+
+pub use self::roots::{ComparedRoots, DifferingRoot};
 
 /// Replaying failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +74,9 @@ pub enum ReplayError {
     /// The rebuilt views could not be written or read.
     #[error("the rebuilt views cannot be used: {0}; is there room on the disk?")]
     Rows(#[from] RowsError),
+    /// The roots of the rebuilt views could not be computed.
+    #[error(transparent)]
+    Roots(RootsError),
     /// The log has no such event.
     #[error("the log has {size} events, so there is no event {seq} yet")]
     Beyond {

@@ -5,16 +5,21 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
 
+use chancery_ledger::actor::Actor;
+use chancery_ledger::body::Body;
 use chancery_ledger::body::execution::AuditLayer;
 use chancery_ledger::body::field::{Decimal, JsonText};
 use chancery_ledger::body::identity::{ChallengePurpose, OrganisationRole, SpendingLimit};
 use chancery_ledger::body::transaction::Counterparty;
 use chancery_ledger::body::trust::DisputeOutcome;
+use chancery_ledger::body::view_roots::ViewRoot;
 use chancery_ledger::ids::{
     AgentId, AuditChainId, ChallengeId, CredentialId, DisputeId, IssuerId, IssuerRuleId, MissionId, OrganisationId,
-    Seq, SubscriptionId, TenantId, TokenId, TransactionId,
+    Seq, SubscriptionId, TenantId, TokenId, TransactionId, TreeSize,
 };
 use chancery_ledger::store::LogStore;
 use chancery_ledger::time::Micros;
@@ -23,11 +28,12 @@ use chancery_projections::command::{
     AddIssuerRule, AddOrganisationMember, AnswerChallenge, AppendAuditEntry, CheckScope, CloseAuditChain, Command,
     CompleteMission, CreateApiKey, CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent,
     EndSubscription, EvaluateTrust, ExecuteTransaction, FileDispute, IssueChallenge, IssueToken, MissionKey,
-    MissionRef, OpenAuditChain, OpenMission, OrganisationRef, RemoveIssuer, RemoveIssuerRule, ResetPolicy,
-    ResolveDispute, ResumeAgent, ReverseTransaction, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken,
-    RotateCredential, RotateSigningKey, SetPolicy, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent,
-    UpdateIssuer, UseToken, VerifyOrganisation,
+    MissionRef, OpenAuditChain, OpenMission, OrganisationRef, PublishViewRoots, RemoveIssuer, RemoveIssuerRule,
+    ResetPolicy, ResolveDispute, ResumeAgent, ReverseTransaction, RevokeApiKey, RevokeCredential, RevokeMission,
+    RevokeToken, RotateCredential, RotateSigningKey, SetPolicy, Subscribe, SuspendAgent, SuspendTenant, TrustIssuer,
+    UpdateAgent, UpdateIssuer, UseToken, VerifyOrganisation,
 };
+use chancery_projections::context::Caller;
 use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::execution::transaction::TRANSACTIONS;
@@ -38,6 +44,8 @@ use chancery_projections::output::Output;
 use chancery_projections::sequencer::{Pending, Receipt, Request};
 use chancery_projections::token::state::TOKENS;
 use chancery_projections::trust::state::{DISPUTES, POLICIES};
+use chancery_projections::view_receipt::roots::{ROOTED, root_of};
+use chancery_projections::view_receipt::thing::{Sort, owner_of};
 use chancery_projections::views::View;
 use proptest::prelude::*;
 use support::{HandClock, MemoryLog, START, World, agent, agent_with_key};
@@ -50,6 +58,7 @@ enum Step {
     Settle,
     Restart,
     Rebuild(u8),
+    Publish,
 }
 
 #[derive(Debug, Clone)]
@@ -154,6 +163,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Settle),
         1 => Just(Step::Restart),
         1 => any::<u8>().prop_map(Step::Rebuild),
+        1 => Just(Step::Publish),
     ]
 }
 
@@ -426,6 +436,25 @@ impl Made {
     }
 }
 
+/// The fields that a sort's rows have by docs/format.md.
+fn fields_on_the_page(sort: Sort) -> BTreeSet<&'static str> {
+    let begin = format!("| {} | {} | {} | ", sort.name(), sort.view().name(), sort.table());
+    let line = include_str!("../../docs/format.md").lines().find_map(|line| line.strip_prefix(&begin)).unwrap();
+    let fields = line.split_once(" | ").unwrap().1.trim_end_matches(" |");
+    let mut depth = 0;
+    let parts = fields.split(move |char| {
+        depth += i32::from("([{".contains(char)) - i32::from(")]}".contains(char));
+        char == ',' && depth == 0
+    });
+    parts.filter_map(|part| part.split_whitespace().next()).map(|name| name.trim_end_matches('?')).collect()
+}
+
+/// The roots of the views as they were at a size.
+fn roots_at(world: &World, size: TreeSize, scratch: &Path) -> Vec<ViewRoot> {
+    let go_on = &mut || ControlFlow::Continue(());
+    ROOTED.into_iter().map(|view| root_of(view, world.view(view), size, scratch, go_on).unwrap()).collect()
+}
+
 struct History {
     dir: tempfile::TempDir,
     world: Option<World>,
@@ -471,6 +500,16 @@ impl History {
                 let view = View::ALL[usize::from(*n) % View::ALL.len()];
                 let rebuilt = self.world().engine.rebuild(view).unwrap();
                 assert_eq!(rebuilt.before, rebuilt.after, "{}", view.name());
+            }
+            Step::Publish => {
+                self.settle();
+                let (world, scratch) = (self.world(), tempfile::tempdir().unwrap());
+                let size = world.log.size();
+                let roots = roots_at(world, size, scratch.path());
+                let system = Caller { tenant: world.root, actor: Actor::system() };
+                let request = Request::new(world.root, system, PublishViewRoots { size, roots });
+                let pending = world.engine.sequencer().submit(request.clone()).unwrap();
+                self.pending.push((request, pending));
             }
         }
     }
@@ -575,6 +614,33 @@ impl History {
         }
     }
 
+    fn published_roots_are_those_of_the_rebuilt_views(&self) {
+        let scratch = tempfile::tempdir().unwrap();
+        for event in self.world().log.events() {
+            if let Body::ViewRootsPublished(published) = event.body {
+                let roots = roots_at(self.world(), TreeSize(published.size), scratch.path());
+                assert_eq!(roots, published.roots, "at {}", published.size);
+            }
+        }
+    }
+
+    fn rows_are_what_receipts_are_specified_of(&self) {
+        for sort in Sort::ALL {
+            let view = self.world().view(sort.view());
+            let check = &mut |key: &[u8], _, value: &[u8]| {
+                if key[0] == sort.table() {
+                    let shown = sort.show(value).unwrap();
+                    let owner = serde_json::json!(owner_of(sort.view(), key, value));
+                    assert_eq!(shown["tenant"], owner, "{}", sort.name());
+                    let members: BTreeSet<&str> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+                    assert_eq!(members, fields_on_the_page(*sort), "{} in docs/format.md", sort.name());
+                }
+                ControlFlow::Continue(())
+            };
+            view.each_kept(check).unwrap();
+        }
+    }
+
     fn end(mut self) {
         self.settle();
         for view in View::ALL {
@@ -582,6 +648,8 @@ impl History {
             let rebuilt = self.world().engine.rebuild(view).unwrap();
             assert_eq!(rebuilt.before, rebuilt.after, "{}", view.name());
         }
+        self.published_roots_are_those_of_the_rebuilt_views();
+        self.rows_are_what_receipts_are_specified_of();
         let log = &self.world().log;
         assert_eq!(log.size().0, self.seen, "nothing is in the log that nobody was told of");
         let times: Vec<i64> = log.events().iter().map(|event| event.time.0).collect();

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Verifies a Chancery export, archive or evidence bundle offline: an independent reading of docs/format.md, sharing no code
-with the Rust one.
+"""Verifies a Chancery export, archive, evidence bundle or view receipt offline: an independent reading of docs/format.md,
+sharing no code with the Rust one.
 
     python chancery_verify.py EXPORT|ARCHIVE|BUNDLE [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
+    python chancery_verify.py --receipt RECEIPT --key VERIFIER_KEY [--json]
 
 Needs Python 3.11 and the packages `blake3` and `cryptography`. It is one file, in the order of that page's sections (the
 numbers in brackets are theirs), so that an auditor can carry it, read it in one sitting, and trust it alone.
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
@@ -403,6 +404,7 @@ KINDS = """
 2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
 3 | SigningKeyRetired | as SigningKeyAdded
 4 | TailLost | ledger id, found u64, signed u64, checkpoint str, reason str
+15 | ViewRootsPublished | ledger id, size u64, format u16, roots [view str, rows u64, root h32]
 16 | CommandSigned | agent id, key id, base str, signature sig, nonce str, created t, expires t?, content enc
 100 | TenantCreated | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, parent id?
 101 | TenantUpdated | tenant id, changes {str: json}
@@ -1493,6 +1495,188 @@ def verify_bundle(
     return verifier.verdict()
 
 
+# --- [19] View receipts -----------------------------------------------------------------------------------------------
+
+RECEIPT = "chancery view receipt 1"
+RECEIPT_BYTES_MAX = 1_048_576
+ROW_BYTES_MAX = 4 * BODY_BYTES_MAX
+ROWS_FORMAT = 3
+VIEW_ROOTS_PUBLISHED = 15
+
+# Sort | view | table | where the owner begins | fields: the page's own table, line for line.
+ROWS = """
+tenant | identity | 4 | 0 | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, standing enum(active, suspended, deleted), default_organisation id?, created t
+organisation | identity | 8 | 16 | organisation id, tenant id, slug str, name str, tier str?, limits {str: u64}, default bool, verified bool, standing enum(active, suspended, deleted), ordinal u64, created t, updated t
+member | identity | 12 | 16 | member id, tenant id, personal enc, role enum(owner, admin, standard, readonly), joined bool, expires t?
+agent | identity | 13 | 16 | agent id, tenant id, organisation id, ordinal u64, ordinal_in_tenant u64, owner principal, via str, name str, handles [namespace str, value str], kind str?, semver str?, capabilities [str], environment enum(production, staging, development), actions [str], limit (amount decimal, currency str)?, accountability, valid_until t?, visibility enum(owner, tenant, everyone), disclosure enum(none, verifiable, listed), listed t?, personal enc, personal_updated bool, owner_hash h32?, identity_key (key id, purpose enum(identity, enrolled, did), public bytes)?, did_key (key id, purpose enum(identity, enrolled, did), public bytes)?, status enum(active, suspended, decommissioned), end (cause enum(revoked, decommissioned, deleted), at t, personal enc)?, created t, updated t
+grants | identity | 33 | 16 | agent id, tenant id, scopes [str], administrator bool
+credential | identity | 20 | 16 | credential id, tenant id, principal, kind enum(api_key, client_secret), hash h32, ordinal u64, name str?, scopes [str], audience [str], expires t?, revoked t?, created t
+challenge | identity | 24 | 16 | challenge id, tenant id, purpose enum(prove, enrol), about id, nonce str, issued_by str, created t, expires t, answered bool?
+issuer | identity | 40 | 16 | issuer id, tenant id, ordinal u64, name str, iss str, jwks_uri str, organisations [str], suspended bool, expires t?, removed t?, created t, updated t
+issuer_rule | identity | 44 | 16 | rule id, tenant id, ordinal u64, provider str, repository str, branch str?, agent id, removed t?, created t, updated t
+token | token | 1 | 16 | token id, tenant id, profile enum(execution, access, passport, session, code, refresh, delegation, workload), grant enum(issue, client, code, refresh, delegate, exchange), principal, agent id?, mission id?, ordinal u64, parent id?, depth u8, audience [str], scopes [str], terms enc?, issued t, expires t, cnf h32?, key id?, signature sig?, snapshot str?, used bool, revoked (at t, reason enc?)?
+trust | trust | 1 | 16 | agent id, tenant id, organisation id, registered t, basis (counts (completed u64, reversed u64, failed u64, refused_scope_checks u64, revoked_missions u64, suspensions u64, disputes u64), tenure_days u32, operator_verified bool), components (completion_rate u16, dispute_rate u16, tenure u16, operator_verified u16, penalty u16), policy u32, scored t, evaluated t?, suspended t?
+dispute | trust | 3 | 16 | dispute id, tenant id, reporter principal, agent id, transaction id?, texts enc, filed t, resolved (outcome enum(upheld, dismissed), at t)?
+mission | execution | 1 | 16 | mission id, tenant id, ordinal u64, agent id?, implicit bool, key (namespace str, text str)?, terms enc?, services [str], limits {str: u64}, state enum(open, completed, revoked), opened t, ended t?, end enc?
+audit_chain | execution | 5 | 0 | tenant id, opened (chain id, mission id, agent_text str, mission_text str, opened t), closed t?
+transaction | execution | 13 | 16 | transaction id, tenant id, ordinal u64, agent id, agent_name str, counterparty enum(agent id, external str), amount decimal, currency str, action str, notes enc?, key str?, status enum(completed, reversed, failed), failure str?, at t, reversal (reversal id, at t, reason enc?, audited (place u64, hash h32)?)?, audited (place u64, hash h32)?
+destination | execution | 20 | 16 | destination id, tenant id, ordinal u64, channel enum(webhook, email, sms), address enc, secret enum(added enc, rotated enc), code enc?, verified bool, users u32, created t, removed t?
+subscription | execution | 23 | 16 | subscription id, tenant id, ordinal u64, name str?, destinations [id], own bool, kinds [str], rendering str, disabled bool, created t, updated t, ended t?
+"""  # fmt: skip
+
+
+@dataclass
+class Sort:
+    """A sort of thing that has receipts, and where its rows stand."""
+
+    view: str
+    table: int
+    owner_at: int
+    decode: Decoder
+
+
+def sorts() -> dict[str, Sort]:
+    shapes, made = Shapes(), {}
+    for line in ROWS.strip().splitlines():
+        name, view, table, owner_at, fields = line.split(" | ")
+        made[name] = Sort(view, int(table), int(owner_at), shapes.fields(fields))
+    return made
+
+
+SORTS = sorts()
+Field = TypeVar("Field")
+
+
+def row_place(owner: bytes, key: bytes) -> bytes:
+    return blake3(owner + key, derive_key_context="chancery 2026 view row place v1").digest()
+
+
+def row_hash(value: bytes) -> bytes:
+    return blake3(value, derive_key_context="chancery 2026 view row v1").digest()
+
+
+def decode_row(sort: Sort, value: bytes) -> dict:
+    if len(value) > ROW_BYTES_MAX:
+        raise Malformed("the row is longer than rows may be")
+    r = Reader(value)
+    row = sort.decode(r)
+    r.end()
+    return row  # type: ignore[return-value]
+
+
+def member(of: object, name: str, kind: type[Field]) -> Field:
+    """A member of a JSON object, which must be there and be of a kind."""
+    value = of.get(name) if isinstance(of, dict) else None
+    if type(value) is not kind:
+        raise Malformed(f"its member `{name}` is missing, or is not what it must be")
+    return value
+
+
+def texts(values: list) -> list[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise Malformed("it holds what is not a text")
+    return values
+
+
+def fixed_hex(text: str, count: int) -> bytes:
+    if not re.fullmatch(f"[0-9a-f]{{{2 * count}}}", text):
+        raise Malformed(f"it holds what is not {count} bytes in hexadecimal")
+    return bytes.fromhex(text)
+
+
+def uuid_bytes(text: str) -> bytes:
+    if not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise Malformed("it holds what is not a UUID")
+    return bytes.fromhex(text.replace("-", ""))
+
+
+@dataclass
+class RowLeaf:
+    """A leaf of a view's tree."""
+
+    index: int
+    place: bytes
+    seq: int
+    row: bytes
+
+
+def row_leaf(given: object, rows: int, root: bytes) -> RowLeaf:
+    """A leaf, checked to be in the tree of so many rows with that root."""
+    index, seq = member(given, "index", int), member(given, "seq", int)
+    place, row = fixed_hex(member(given, "place", str), 32), fixed_hex(member(given, "row", str), 32)
+    path = [from_base64(step) for step in texts(member(given, "path", list))]
+    if not (0 <= index <= U64_MAX and 0 <= seq <= U64_MAX) or any(len(step) != 32 for step in path):
+        raise Malformed("a leaf is not one")
+    if inclusion_root(leaf_hash(place + seq.to_bytes(8, "big") + row), index, rows, path) != root:
+        raise Malformed(f"leaf {index} does not lead to the root that was published")
+    return RowLeaf(index, place, seq, row)
+
+
+def is_gap(place: bytes, leaves: list[RowLeaf], rows: int) -> bool:
+    """Whether the leaves show that nothing stands at a place."""
+    if not leaves:
+        return rows == 0
+    first, last = leaves[0], leaves[-1]
+    if len(leaves) == 1:
+        return (first.index == 0 and place < first.place) or (last.index == rows - 1 and last.place < place)
+    return last.index == first.index + 1 and first.place < place < last.place
+
+
+def published_root(receipt: object, view: str, trusted: tuple[str, bytes]) -> tuple[int, int, dict]:
+    """The event that published the roots, how many events they reflect, and that of a view."""
+    proof, body = member(receipt, "proof", str), from_base64(member(receipt, "body", str))
+    extra = re.match("c2sp.org/tlog-proof@v1\nextra (.*)\n", proof)
+    if not extra:
+        raise Malformed("its proof does not hold the event's header")
+    data = from_base64(extra.group(1))
+    if parse_seal(proof.partition("\n\n")[2].encode()).origin != trusted[0]:
+        raise Malformed("its checkpoint is of another log")
+    seq, header = verify_proof(proof, data, trusted[1]), parse_header(data)
+    published = decode_body(header.kind, header.version, body) if header.body_hash == body_hash(body) else None
+    if header.kind != VIEW_ROOTS_PUBLISHED or published is None or published["size"] > seq:
+        raise Malformed("its event did not publish roots of what was before it")
+    if published["format"] != ROWS_FORMAT:
+        raise Malformed(f"its rows are in format {published['format']}, which is not known here")
+    root = next((root for root in published["roots"] if root["view"] == view), None)
+    if root is None:
+        raise Malformed(f"its event published no root of the {view} view")
+    return seq, published["size"], root
+
+
+def verify_receipt(data: bytes, trusted: tuple[str, bytes]) -> dict:
+    """Checks a view receipt and gives what it proves."""
+    if len(data) > RECEIPT_BYTES_MAX:
+        raise Malformed("the receipt is too long")
+    try:
+        receipt = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Malformed("it is no JSON") from None
+    if member(receipt, "receipt", str) != RECEIPT or len(receipt) != 7 or "row" not in receipt:
+        raise Malformed("it is no view receipt of this version")
+    name, _, ident = member(receipt, "thing", str).partition(":")
+    sort, tenant = SORTS.get(name), uuid_bytes(member(receipt, "tenant", str))
+    if sort is None:
+        raise Malformed("its thing is of no known sort")
+    published, size, root = published_root(receipt, sort.view, trusted)
+    given = member(receipt, "leaves", list)
+    if len(given) > 2:
+        raise Malformed("it has more than two leaves")
+    leaves = [row_leaf(leaf, root["rows"], root["root"]) for leaf in given]
+    place = row_place(tenant, bytes([sort.table]) + uuid_bytes(ident))
+    row = written = None
+    if receipt["row"] is None:
+        if not is_gap(place, leaves, root["rows"]):
+            raise Malformed("its leaves do not stand on both sides of where the row would be")
+    else:
+        value = from_base64(member(receipt, "row", str))
+        if len(leaves) != 1 or leaves[0].place != place or leaves[0].row != row_hash(value):
+            raise Malformed("its leaf is not that of this row of this thing")
+        if value[sort.owner_at : sort.owner_at + 16] != tenant:
+            raise Malformed("its row is another tenant's")
+        row, written = decode_row(sort, value), leaves[0].seq
+    return {"thing": receipt["thing"], "view": sort.view, "size": size, "published": published, "written": written, "row": row}
+
+
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
@@ -1533,15 +1717,50 @@ def text_or_file(given: str) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else given
 
 
+def in_hex(value: bytes) -> str:
+    """Bytes as JSON has them."""
+    return value.hex()
+
+
+def check_receipt(place: Path, trusted: tuple[str, bytes], with_json: bool) -> int:
+    data = place.read_bytes()
+    try:
+        proven = verify_receipt(data, trusted)
+    except Malformed as why:
+        print(json.dumps({"holds": False, "why": str(why)}) if with_json else f"DOES NOT HOLD: {why}")
+        return 1
+    if with_json:
+        print(json.dumps({"holds": True, "proven": proven}, indent=2, ensure_ascii=False, default=in_hex))
+        return 0
+    print(f"HOLDS: event {proven['published']} published that the {proven['view']} view, when it had read {proven['size']} events,")
+    if proven["row"] is None:
+        print(f"had no {proven['thing']} of that tenant")
+    else:
+        print(f"said of {proven['thing']}, as event {proven['written']} left it:")
+        print(json.dumps(proven["row"], indent=2, ensure_ascii=False, default=in_hex))
+    return 0
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Verify a Chancery export, archive or evidence bundle offline (docs/format.md).")
-    parser.add_argument("export", type=Path, help="what `chancery export` wrote, or an archive's directory or segment")
+    parser = argparse.ArgumentParser(
+        description="Verify a Chancery export, archive, evidence bundle or view receipt offline (docs/format.md)."
+    )
+    parser.add_argument(
+        "export", type=Path, nargs="?", help="what `chancery export` wrote, or an archive's directory or segment"
+    )
     parser.add_argument("--key", help="the verifier key you trust, or a file that holds it")
     parser.add_argument("--head", action="append", default=[], help="a seal of this log that you kept: a file")
+    parser.add_argument("--receipt", type=Path, help="check a view receipt instead, by --key")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     arguments = parser.parse_args()
+    if (arguments.export is None) == (arguments.receipt is None):
+        parser.error("name an export or archive, or a receipt")
+    if arguments.receipt and not arguments.key:
+        parser.error("a receipt is worth what the key is that it is checked by: give --key")
     try:
         trusted = parse_verifier_key(text_or_file(arguments.key)) if arguments.key else None
+        if arguments.receipt and trusted:
+            return check_receipt(arguments.receipt, trusted, arguments.json)
         heads = [parse_seal(Path(head).read_bytes()) for head in arguments.head]
         if arguments.export.is_dir() or SEGMENT_NAME.fullmatch(arguments.export.name):
             verdict = verify_items(read_archive(arguments.export), trusted, heads)

@@ -15,6 +15,7 @@ mod moment;
 mod output;
 mod progress;
 mod prove;
+mod receipt;
 mod replay;
 mod restore;
 mod sim;

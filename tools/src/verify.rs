@@ -13,7 +13,7 @@ use chancery_ledger::verify::{self, Known, Population, Report, Trust, YesNo};
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use crate::{output, progress, prove, source};
+use crate::{output, progress, prove, receipt, source};
 
 /// Arguments of `chancery verify`.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub struct Arguments {
     /// proof begins with. Can be given again.
     #[arg(long, conflicts_with_all = ["data_dir", "export", "archive", "copy", "json", "pin"])]
     proof: Vec<PathBuf>,
+    /// A view receipt: check that instead of a log, by --key. Can be given again.
+    #[arg(long, conflicts_with_all = ["data_dir", "export", "archive", "copy", "pin", "head", "proof", "file"])]
+    receipt: Vec<PathBuf>,
     /// Print the verdict as JSON (docs/format.md, section 13).
     #[arg(long)]
     json: bool,
@@ -57,6 +60,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let (mut known, was_pinned) = arguments.trusted.known()?;
     if !arguments.proof.is_empty() {
         return prove::verify(&arguments.proof, known.key.as_ref().map(|(key, _)| key), &known.heads);
+    }
+    if !arguments.receipt.is_empty() {
+        return receipt::verify(&arguments.receipt, known.key.as_ref().map(|(key, _)| key), arguments.json);
     }
     let report = match &arguments.file {
         Some(path) if is_bundle(path)? => verify_bundle(path, &known)?,

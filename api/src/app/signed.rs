@@ -68,7 +68,7 @@ impl App {
             return Ok(Err(SignatureFault::Forged));
         }
         let home = TENANTS.get(&identity, agent.tenant)?.ok_or(RowsError::Missing("a tenant"))?;
-        let allows = GRANTS.get(&identity, id)?.unwrap_or_default().allows();
+        let allows = GRANTS.get(&identity, id)?.map(|granted| granted.allows()).unwrap_or_default();
         let principal = Principal::of_signature(SignedAgent { agent: id, allows }, Arc::new(home));
         Ok(Ok((principal, AgentSignature { agent: id, base, signature, content })))
     }

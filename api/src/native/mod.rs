@@ -12,6 +12,7 @@ pub mod export;
 pub mod openapi;
 pub mod operation;
 pub mod proofs;
+pub mod receipts;
 pub mod result;
 pub mod selection;
 pub mod stream;

@@ -216,6 +216,9 @@ impl Service {
         let filed = self.command("FileDispute", json!({"agent": payer, "reason": "it lied"}));
         self.words.mean("DISPUTE", text(&filed, "/result/dispute/id"));
         self.words.mean("PAYER", &payer);
+        let published =
+            self.ask(&Request::of(&self.words.fill(b"POST /v1/views/roots\nauthorization: Bearer $ADMIN\n\n")));
+        assert_eq!(published.status, 200, "{}", String::from_utf8_lossy(&published.body));
         let log = self.app.engine().log();
         let (size, _) = log.last_seal().expect("the log can be read").expect("the log has a seal");
         self.words.mean("SIZE", size);

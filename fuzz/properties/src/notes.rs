@@ -1,5 +1,5 @@
-//! What is signed as text: seals, proofs, verifier keys, and what agents sign. Nothing that its key did not sign is ever
-//! believed.
+//! What is signed as text: seals, proofs, verifier keys, what agents sign, and view receipts. Nothing that its key did not
+//! sign is ever believed.
 
 use chancery_ledger::ids::Seq;
 use chancery_ledger::signature_base::SignatureBase;
@@ -8,11 +8,13 @@ use chancery_ledger::tree::proof::{PROOF_HASHES_MAX, verify_consistency, verify_
 use chancery_ledger::tree::seal::{SEAL_BYTES_MAX, Seal};
 use chancery_ledger::tree::tlog_proof::TlogProof;
 use chancery_ledger::tree::verifier_key::VerifierKey;
+use chancery_projections::view_receipt::receipt::Receipt;
 
-use crate::genuine::{LOG, ORIGIN, key};
+use crate::genuine::{LOG, ORIGIN, key, verifier_key};
 
 /// `signed` or `proven` when it is a seal or proof of the genuine log, `seal`, `proof` and `key` when it is some other, `base`
-/// when it is what an agent can sign.
+/// when it is what an agent can sign, and `receipt` when it is a view receipt: there is none of the genuine log, whose views were
+/// never published.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -39,6 +41,14 @@ pub fn hold(input: &[u8]) -> &'static str {
     }
     if let Ok(proof) = TlogProof::parse(input) {
         found = if proof_holds(&proof, input) { "proven" } else { "proof" };
+    }
+    if let Ok(receipt) = Receipt::parse(input) {
+        for seed in [1, 2, 4] {
+            assert!(receipt.verify(&verifier_key(seed)).is_err(), "a receipt was forged: {receipt:?}");
+        }
+        let written = serde_json::to_vec(&receipt).unwrap();
+        assert_eq!(Receipt::parse(&written).unwrap(), receipt);
+        found = "receipt";
     }
     found
 }

@@ -14,6 +14,7 @@ pub mod signature;
 pub mod token;
 pub mod transaction;
 pub mod trust;
+pub mod view_roots;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -202,11 +203,20 @@ macro_rules! kinds {
     };
 }
 
+impl Kind {
+    /// Whether such an event only attests to others. Where nothing but attestations happened, nothing is to be attested.
+    #[must_use]
+    pub const fn is_attestation(self) -> bool {
+        matches!(self, Self::ViewRootsPublished)
+    }
+}
+
 kinds! {
     1 version 1 ledger::LedgerCreated,
     2 version 1 ledger::SigningKeyAdded,
     3 version 1 ledger::SigningKeyRetired,
     4 version 1 ledger::TailLost,
+    15 version 1 view_roots::ViewRootsPublished,
     16 version 1 signature::CommandSigned,
     100 version 1 identity::TenantCreated,
     101 version 1 identity::TenantUpdated,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chancery_ledger::body::identity::OrganisationRole;
 use chancery_ledger::body::ledger::Purpose;
-use chancery_ledger::ids::{AgentId, CredentialId, OrganisationId, TenantId};
+use chancery_ledger::body::view_roots::ViewRoot;
+use chancery_ledger::ids::{AgentId, CredentialId, OrganisationId, TenantId, TreeSize};
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -285,6 +286,16 @@ pub struct ProvideTokenKey {
     /// The public part of one whose private part lies in the key directory, if there is none yet.
     #[serde(skip)]
     pub public: Vec<u8>,
+}
+
+/// See [`super::Command::PublishViewRoots`]. Sent by the daemon alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishViewRoots {
+    /// How many events the roots reflect.
+    pub size: TreeSize,
+    /// The root of each view that has one.
+    pub roots: Vec<ViewRoot>,
 }
 
 /// See [`super::Command::NoteAuthentication`]. Sent by the daemon alone.

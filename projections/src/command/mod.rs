@@ -257,6 +257,8 @@ commands! {
     RotateSigningKey needs LedgerAdminister about |_| None;
     /// (92) See that there is a key to sign tokens with.
     ProvideTokenKey needs Internal about |_| None;
+    /// (92) Publish what the rows of the views come to.
+    PublishViewRoots needs Internal about |_| None;
     /// (18) Refused log-ins, noted by the daemon itself.
     NoteAuthentication needs Internal about |_| None;
 }

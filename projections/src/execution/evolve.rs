@@ -112,6 +112,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)

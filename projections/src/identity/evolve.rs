@@ -7,7 +7,7 @@ use chancery_ledger::body::identity::{
 };
 use chancery_ledger::body::ledger::{LedgerCreated, Purpose, SigningKeyAdded};
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{AgentId, OrganisationId, TenantId};
+use chancery_ledger::ids::{AgentId, OrganisationId, TenantId, TreeSize};
 use chancery_ledger::time::Micros;
 
 use super::nonces;
@@ -19,7 +19,7 @@ use super::state::{
     MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST, MEMBERSHIPS, Member, Membership, ORG_CAS, ORGANISATION_LIST,
     ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT, Organisation, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT,
     STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS,
-    Tenant, purpose_code,
+    Tenant, VIEW_ROOTS, ViewRoots, purpose_code,
 };
 use crate::rows::table::{Key, Table};
 use crate::rows::{RowsError, RowsMut};
@@ -246,8 +246,8 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         }
         Body::ScopesGranted(granted) => match granted.principal {
             Principal::Agent(agent) => {
-                let row = Granted { scopes: granted.scopes.clone(), administrator: granted.administrator };
-                GRANTS.put(rows, agent, &row)
+                let (scopes, administrator) = (granted.scopes.clone(), granted.administrator);
+                GRANTS.put(rows, agent, &Granted { agent, tenant: event.tenant, scopes, administrator })
             }
             // No other principal asks for scopes.
             Principal::System
@@ -281,6 +281,11 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::IssuerRemoved(it) => issuer::removed(rows, event, it),
         Body::IssuerRuleAdded(it) => issuer::rule_added(rows, event, it),
         Body::IssuerRuleRemoved(it) => issuer::rule_removed(rows, event, it),
+        Body::ViewRootsPublished(it) => {
+            let roots =
+                ViewRoots { size: TreeSize(it.size), format: it.format, roots: it.roots.clone(), published: at };
+            VIEW_ROOTS.put(rows, (), &roots)
+        }
         Body::CommandSigned(signed) => nonces::spend(rows, event.time, signed),
         // Facts of the log alone: the journal finds them, no row changes.
         Body::TailLost(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),

@@ -22,8 +22,10 @@ use crate::rows::table::{DenseList, Table};
 use crate::scope::Scope;
 
 mod issuer;
+mod view_roots;
 
 pub use issuer::*;
+pub use view_roots::*;
 
 /// The ledger, under `()`.
 pub const LEDGER: Table<Ledger> = Table::new(1);
@@ -254,8 +256,12 @@ pub struct Membership {
 }
 
 /// What an agent may ask for beyond what every agent may.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
+    /// The agent.
+    pub agent: AgentId,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// The scopes, as its tokens spell them.
     pub scopes: Vec<String>,
     /// Whether it manages the credentials of others.

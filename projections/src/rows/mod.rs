@@ -23,6 +23,10 @@ pub const FIRST_ONCE: u8 = 64;
 /// Ids of tables that keep the newest values alone begin here.
 pub const FIRST_INDEX: u8 = 128;
 
+/// The format of stored rows. Bumped when rows change shape: a view of another format is rebuilt, and roots published of
+/// such are not compared.
+pub const FORMAT: u8 = 3;
+
 /// What becomes of the value under a key when another is written. A table's id tells, so that storage knows no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeping {
@@ -133,6 +137,9 @@ pub enum Order {
 
 /// What a scan calls for each row: key without the scanned prefix, and value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// What a walk over rows that are kept calls for each: key, the event that wrote it, and value.
+pub type VisitKept<'a> = dyn FnMut(&[u8], Seq, &[u8]) -> ControlFlow<()> + 'a;
 
 /// Rows could not be read or written. Whoever asked gets 503; views are derived, so nothing is lost.
 #[derive(Debug, thiserror::Error)]

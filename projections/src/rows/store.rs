@@ -17,14 +17,14 @@ use chancery_ledger::ids::{Seq, TreeSize};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
 
 use super::batch::Batch;
-use super::{Keeping, Order, Row, Rows, RowsError, Scan, StoredRow, Visit, scan_bounds};
+use super::{
+    FIRST_INDEX, FORMAT, Keeping, Order, Row, Rows, RowsError, Scan, StoredRow, Visit, VisitKept, scan_bounds,
+};
 
 /// Block cache of one view. Five views take five times this, beside their write buffers.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Write buffer of one keyspace before it goes to disk.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
-/// Bumped when rows change shape; a view of another version is rebuilt.
-const FORMAT: u8 = 3;
 /// Events that may pass without a row for the view before its cursor is stored all the same: so many are read again, for
 /// nothing, after a restart.
 const CURSOR_EVERY: u64 = 16 * 1024;
@@ -332,6 +332,23 @@ impl ViewSnapshot {
             let (key, value) = entry.into_inner()?;
             hasher.update(&(key.len() as u64).to_be_bytes()).update(&key);
             hasher.update(&(value.len() as u64).to_be_bytes()).update(&value);
+        }
+        Ok(())
+    }
+
+    /// Visits every present row that is kept for good, which is what a read of the past reads (tables below
+    /// [`FIRST_INDEX`]), in key order: key and row. Ends early when `visit` says so.
+    ///
+    /// # Errors
+    /// [`RowsError::Storage`] when the storage fails.
+    pub fn each_kept(&self, visit: &mut VisitKept<'_>) -> Result<(), RowsError> {
+        for entry in self.snapshot.range::<Vec<u8>, _>(&self.current, ..vec![FIRST_INDEX]) {
+            let (key, stored) = entry.into_inner()?;
+            if let Some(Row { seq, value: Some(value) }) = self.resolve(&key, StoredRow::from_bytes(stored.into()))?
+                && visit(&key, seq, &value).is_break()
+            {
+                break;
+            }
         }
         Ok(())
     }

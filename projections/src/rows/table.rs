@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use chancery_ledger::codec;
+use chancery_ledger::codec::{self, CodecError};
 use chancery_ledger::ids::{
     AgentId, ApprovalId, AuditChainId, AuditEntryId, ChallengeId, ClientId, CredentialId, DestinationId, DisputeId,
     ExecutionId, IssuerId, IssuerRuleId, KeyId, LedgerId, MemberId, MembershipId, MissionId, OrganisationId, PolicyId,
@@ -151,6 +151,24 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
     pub const fn for_readers(mut self) -> Self {
         self.is_for_readers = true;
         self
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// A value's bytes as JSON.
+    ///
+    /// # Errors
+    /// [`RowsError::Malformed`] when they are no value of this table.
+    pub fn show(&self, bytes: &[u8]) -> Result<serde_json::Value, RowsError> {
+        let malformed = |error: serde_json::Error| RowsError::Malformed {
+            table: self.id,
+            source: CodecError::Decode(error.to_string()),
+        };
+        serde_json::to_value(self.decode(bytes)?).map_err(malformed)
     }
 
     /// The value under a key.

@@ -123,7 +123,7 @@ pub(super) fn output(
             Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, added.rule)?))
         }
         Command::RemoveIssuerRule(it) => Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, it.rule)?)),
-        Command::NoteAuthentication(_) => Output::Done,
+        Command::NoteAuthentication(_) | Command::PublishViewRoots(_) => Output::Done,
         Command::RotateSigningKey(_) | Command::ProvideTokenKey(_) => {
             let (_, added) = fact!(events, SigningKeyAdded)?;
             Output::SigningKey(row!(KEYS, identity, added.key)?)

@@ -37,6 +37,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)

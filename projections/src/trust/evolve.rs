@@ -163,6 +163,7 @@ pub fn standing(tables: &Standings, rows: &mut dyn RowsMut, event: &Event) -> Re
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)

@@ -13,6 +13,7 @@ mod report;
 mod stages;
 mod tokens;
 mod transactions;
+mod views;
 mod webhooks;
 mod work;
 

@@ -25,6 +25,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::per_sec;
+use super::views::{self, Views};
 use crate::progress;
 use crate::source::Stopped;
 
@@ -58,6 +59,8 @@ pub struct Offline {
     pub proof_make_micros: Micros,
     /// The same proof verified from its text.
     pub proof_verify_micros: Micros,
+    /// What is asked of the views: receipts, and reads of the past.
+    pub views: Views,
 }
 
 /// Microseconds of one thing done many times.
@@ -103,6 +106,7 @@ pub fn measure(data_dir: &Path, work: &Path) -> anyhow::Result<Offline> {
         rebuild_per_sec,
         proof_make_micros,
         proof_verify_micros,
+        views: views::measure(log, data_dir, work)?,
     })
 }
 
@@ -188,11 +192,7 @@ fn prove(log: &dyn LogStore) -> anyhow::Result<(Micros, Micros)> {
     };
     let key = PublicKey::from_slice(&created.public).context("the log's key is none")?;
     let (mut makes, mut verifies) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
-    let proofs = PROOFS.min(size);
-    // A step that shares no factor with the size visits places all over the log.
-    let step = (1..).map(|n| size * 5 / 8 + n).find(|step| gcd(*step, size) == 1).unwrap_or(1);
-    for n in 0..proofs {
-        let seq = Seq(u64::try_from(u128::from(n) * u128::from(step) % u128::from(size))?);
+    for seq in scattered(size, PROOFS).map(Seq) {
         let begun = Instant::now();
         let (at, seal) = log.seal_of(seq)?.with_context(|| format!("no seal signs event {seq}"))?;
         let path = proof::inclusion(seq, at, &StoreNodes(log)).map_err(|error| anyhow::anyhow!("{error:?}"))?;
@@ -206,17 +206,26 @@ fn prove(log: &dyn LogStore) -> anyhow::Result<(Micros, Micros)> {
     Ok((Micros::of(&makes), Micros::of(&verifies)))
 }
 
+/// At most so many numbers below a size, from all over, none twice.
+pub fn scattered(size: u64, count: u64) -> impl Iterator<Item = u64> {
+    // A step that shares no factor with the size comes to all of them before it comes to one again.
+    let step = (1..).map(|n| size * 5 / 8 + n).find(|step| gcd(*step, size) == 1).unwrap_or(1);
+    let nth = move |n: u64| u64::try_from(u128::from(n) * u128::from(step) % u128::from(size)).unwrap_or(0);
+    (0..count.min(size)).map(nth)
+}
+
 const fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn nanos(took: Duration) -> u64 {
+/// A time as a histogram takes it.
+pub fn nanos(took: Duration) -> u64 {
     u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Micros {
     #[expect(clippy::cast_precision_loss, reason = "2^53 ns are a hundred days")]
-    fn of(nanos: &Histogram<u64>) -> Self {
+    pub fn of(nanos: &Histogram<u64>) -> Self {
         Self { mean: nanos.mean() / 1000.0, p99: nanos.value_at_quantile(0.99) as f64 / 1000.0 }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::machine::{Machine, Units};
 use super::offline::Offline;
 use super::stages::{Inside, WITHIN};
+use super::views::Views;
 
 /// A whole run.
 #[derive(Debug, Serialize)]
@@ -370,5 +371,26 @@ fn print_offline(out: &mut impl Write, offline: &Offline) -> io::Result<()> {
         out,
         "one proof   made in {:.0} µs (99 %: {:.0}), verified in {:.0} µs (99 %: {:.0})",
         make.mean, make.p99, check.mean, check.p99
-    )
+    )?;
+    print_views(out, &offline.views)
+}
+
+fn print_views(out: &mut impl Write, views: &Views) -> io::Result<()> {
+    writeln!(
+        out,
+        "roots       {:.0} rows/s sorted and hashed on one core: {} rows, {} of trees",
+        views.tree_rows_per_sec,
+        views.rows,
+        mib(views.tree_bytes)
+    )?;
+    let (make, check) = (views.row_prove_micros, views.row_verify_micros);
+    writeln!(
+        out,
+        "one row     proven in {:.0} µs (99 %: {:.0}), verified in {:.1} µs (99 %: {:.1})",
+        make.mean, make.p99, check.mean, check.p99
+    )?;
+    for (what, taken) in &views.as_of_micros {
+        writeln!(out, "as of       {:.0} µs (99 %: {:.0}): {what}", taken.mean, taken.p99)?;
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use chancery_ledger::ids::{AgentId, Seq, Subject, TenantId, ThingId as _, ThingK
 use chancery_ledger::keystore::Secrets;
 use chancery_ledger::store::LogStore;
 use chancery_projections::rejection::Rejection;
-use chancery_projections::replay::{Moment, Replay, ReplayError, Whose};
+use chancery_projections::replay::{ComparedRoots, Moment, Replay, ReplayError, Whose};
 use chancery_projections::snapshot::{Refused, Snapshots, Start, Wanted};
 use chancery_projections::trust::decide::{parse_scope_rules, parse_scoring};
 use chancery_projections::trust::scope_rules::ScopeRules;
@@ -124,6 +124,13 @@ enum Question {
         #[command(flatten)]
         at: At,
     },
+    /// Hold the roots that the daemon published of its views against those of the replayed ones: one JSON object for each
+    /// publication; exit code 1 if any differs. Each takes a walk over the replayed views.
+    Roots {
+        /// Only what was published from this event on.
+        #[arg(long, default_value = "0")]
+        from: u64,
+    },
     /// The digest of each view, to compare with a daemon's at the same number of events.
     Digests {
         #[command(flatten)]
@@ -185,6 +192,7 @@ enum Asked {
     ScopeChecks { whose: Whose, rules: Option<ScopeRules>, from: Seq, to: Seq, all: bool, end: Moment },
     Scores { tenant: Option<TenantId>, rules: Box<Scoring>, at: Moment },
     Digests(Moment),
+    Roots { from: Seq, end: Moment },
 }
 
 impl Asked {
@@ -228,6 +236,7 @@ impl Asked {
                 at: moment(at.at)?,
             }),
             Question::Digests { at } => Ok(Self::Digests(moment(at.at)?)),
+            Question::Roots { from } => Ok(Self::Roots { from: Seq(*from), end: moment(None)? }),
         }
     }
 
@@ -236,7 +245,7 @@ impl Asked {
         match self {
             Self::State(_, at) | Self::Trust(_, at) | Self::List(_, at) | Self::Digests(at) => at.seq,
             Self::Scores { at, .. } => at.seq,
-            Self::Timeline { end, .. } | Self::ScopeChecks { end, .. } => end.seq,
+            Self::Timeline { end, .. } | Self::ScopeChecks { end, .. } | Self::Roots { end, .. } => end.seq,
             Self::Difference { to, .. } => to.seq,
         }
     }
@@ -251,7 +260,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let asked = Asked::of(&arguments.question, &*opened.log)?;
     let secrets = match asked {
         // Views keep encrypted fields encrypted.
-        Asked::Digests(_) => Box::new(source::NoSecrets),
+        Asked::Digests(_) | Asked::Roots { .. } => Box::new(source::NoSecrets),
         _ => opened.secrets(&arguments.keys)?,
     };
     let (replay, _held) = match replayed(arguments, &opened, &asked, secrets) {
@@ -327,6 +336,7 @@ fn answer(replay: &Replay, asked: &Asked) -> anyhow::Result<bool> {
             Ok(true)
         }
         Asked::Digests(_) => digests(replay),
+        Asked::Roots { from, .. } => roots(replay, from),
     }
 }
 
@@ -411,4 +421,30 @@ fn digests(replay: &Replay) -> anyhow::Result<bool> {
     }
     lines.finish()?;
     Ok(true)
+}
+
+fn roots(replay: &Replay, from: Seq) -> anyhow::Result<bool> {
+    let scratch = tempfile::tempdir().context("no temporary directory can be made")?;
+    let mut lines = Lines::new();
+    let (mut compared, mut first_differing) = (0_u64, None);
+    replay.compare_roots(from, scratch.path(), |roots| {
+        compared += u64::from(roots.equal.is_some());
+        if roots.equal == Some(false) {
+            first_differing.get_or_insert_with(|| roots.clone());
+        }
+        lines.write(&roots)
+    })?;
+    lines.finish()?;
+    match &first_differing {
+        Some(ComparedRoots { event, size, differing, .. }) => {
+            let views: Vec<_> = differing.iter().map(|root| root.published.view.as_str()).collect();
+            let views = views.join(", ");
+            output::note(&format!(
+                "FIRST DIFFERENCE: event {event} published another root of {views} at {size} events"
+            ));
+        }
+        None if compared == 0 => output::note("no roots were published that could be compared"),
+        None => output::note(&format!("all roots of {compared} publications are those of the replayed views")),
+    }
+    Ok(first_differing.is_none())
 }

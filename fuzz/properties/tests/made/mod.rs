@@ -129,6 +129,18 @@ pub fn texts() -> Seeds {
     let with_extra = TlogProof { extra: Some(LOG.headers[1].to_vec()), ..proof(Seq(1), newest) };
     add("proof-with-extra".into(), with_extra.render().as_bytes());
 
+    // The roots were never published in this log, whatever event is shown in their place.
+    let receipt = serde_json::json!({
+        "receipt": "chancery view receipt 1",
+        "tenant": "019b7ca9-8c88-7181-8101-010101010101",
+        "thing": "token:019b7ca9-8c88-7202-8202-020202020202",
+        "row": null,
+        "leaves": [{"index": 0, "place": "00".repeat(32), "seq": 3, "row": "11".repeat(32), "path": [newest.checkpoint().root.to_string()]}],
+        "body": "AAAA",
+        "proof": with_extra.render(),
+    });
+    add("receipt".into(), receipt.to_string().as_bytes());
+
     let forged = Seal::sign(newest.checkpoint(), &key(3)).unwrap();
     add("seal-by-another-key".into(), forged.bytes());
     add("proof-by-another-key".into(), proof(Seq(2), &forged).render().as_bytes());

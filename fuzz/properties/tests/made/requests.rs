@@ -28,6 +28,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("delivery", "$DELIVERY"),
     ("transaction", "$TRANSACTION"),
     ("dispute", "$DISPUTE"),
+    ("thing", "token:$TOKEN"),
     ("kind", "scoring"),
     ("view", "execution"),
     ("level", "0"),

@@ -85,6 +85,7 @@ pub struct Destination {
 
 /// A destination's secret, and the event whose field it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Secret {
     /// Of `DestinationAdded`.
     Added(Encrypted),

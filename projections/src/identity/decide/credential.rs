@@ -18,7 +18,7 @@ use crate::context::{Context, ContextError};
 use crate::credential::{new_client_secret, secret_hash};
 use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
-    AGENTS, Agent, AgentStatus, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT, Credential, GRANTS, Granted,
+    AGENTS, Agent, AgentStatus, CREDENTIALS, CREDENTIALS_BY_AGENT, CREDENTIALS_OF_AGENT, Credential, GRANTS,
 };
 use crate::output::Output;
 use crate::rejection::Rejection;
@@ -162,11 +162,14 @@ pub fn grant(state: &State<'_>, command: &GrantScopes, ctx: &mut Context<'_>) ->
     if agent.status == AgentStatus::Decommissioned {
         return Err(Rejection::AgentDecommissioned.into());
     }
-    let granted = Granted { scopes, administrator: command.administrator };
-    if GRANTS.get(state.identity, agent.agent)?.unwrap_or_default() == granted {
+    let administrator = command.administrator;
+    let is_so = match GRANTS.get(state.identity, agent.agent)? {
+        Some(granted) => granted.scopes == scopes && granted.administrator == administrator,
+        None => scopes.is_empty() && !administrator,
+    };
+    if is_so {
         return Ok(Decided::unchanged(Output::Agent(Box::new(agent))));
     }
-    let Granted { scopes, administrator } = granted;
     let event = ScopesGranted { principal: Principal::Agent(agent.agent), scopes, administrator };
     Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
 }
@@ -226,7 +229,9 @@ fn check_held(state: &State<'_>, scopes: &[Scope], ctx: &Context<'_>) -> Result<
             let own = find(state, ctx.caller().tenant, id)?;
             own.scopes.iter().filter_map(|text| Scope::parse(text)).collect()
         }
-        (None, Principal::Agent(agent)) => GRANTS.get(state.identity, *agent)?.unwrap_or_default().allows(),
+        (None, Principal::Agent(agent)) => {
+            GRANTS.get(state.identity, *agent)?.map(|granted| granted.allows()).unwrap_or_default()
+        }
         (None, _) => return Ok(()),
     };
     match scopes.iter().find(|scope| !held.contains(scope)) {

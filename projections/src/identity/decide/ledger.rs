@@ -1,19 +1,20 @@
-//! The ledger's own keys: the one that seals commits, and those that sign tokens.
+//! The ledger's own keys: the one that seals commits, and those that sign tokens. And what its views come to.
 
 use chancery_ledger::body::Body;
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded, SigningKeyRetired};
+use chancery_ledger::body::view_roots::ViewRootsPublished;
 use chancery_ledger::ids::{KeyId, TenantId};
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::keystore::SecretName;
 
 use super::tenant;
-use crate::command::{ProvideTokenKey, RotateSigningKey};
+use crate::command::{ProvideTokenKey, PublishViewRoots, RotateSigningKey};
 use crate::context::Context;
 use crate::decision::{Decided, State, Stop};
-use crate::identity::state::{PublicKeyRow, SEALING_KEY, TOKEN_KEYS, purpose_code};
+use crate::identity::state::{LEDGER, PublicKeyRow, SEALING_KEY, TOKEN_KEYS, VIEW_ROOTS, purpose_code};
 use crate::output::Output;
 use crate::rejection::Rejection;
-use crate::rows::RowsError;
+use crate::rows::{FORMAT, RowsError};
 
 /// Decides [`RotateSigningKey`]. The event that names a new sealing key is the last of its commit: that commit is sealed
 /// by the old key, and every later one by the new. A key that signed tokens stays good for those it signed.
@@ -49,6 +50,20 @@ pub fn provide_token_key(state: &State<'_>, command: &ProvideTokenKey, ctx: &mut
     }
     let added = token_key(command.purpose, &command.public, ctx)?;
     Ok(Decided::facts(TenantId::LEDGER, vec![added.into()]))
+}
+
+/// Decides [`PublishViewRoots`]. Roots that reflect no more than those published last are not published.
+///
+/// # Errors
+/// [`Stop::Rows`] when there is no ledger.
+pub fn publish_view_roots(state: &State<'_>, command: &PublishViewRoots, _: &mut Context<'_>) -> Result<Decided, Stop> {
+    let last = VIEW_ROOTS.get(state.identity, ())?;
+    if last.is_some_and(|last| last.size >= command.size) {
+        return Ok(Decided::unchanged(Output::Done));
+    }
+    let ledger = LEDGER.get(state.identity, ())?.ok_or(RowsError::Missing("the ledger"))?.ledger;
+    let (size, format, roots) = (command.size.0, FORMAT.into(), command.roots.clone());
+    Ok(Decided::facts(TenantId::LEDGER, vec![ViewRootsPublished { ledger, size, format, roots }.into()]))
 }
 
 fn sealing_key(public: &[u8], ctx: &mut Context<'_>) -> Result<SigningKeyAdded, Stop> {

@@ -186,6 +186,7 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)

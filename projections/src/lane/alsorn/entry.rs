@@ -88,6 +88,7 @@ pub fn entries(event: &Event) -> Vec<Entry> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)

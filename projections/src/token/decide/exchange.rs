@@ -145,7 +145,7 @@ pub(super) fn scopes_refused(
     if beyond.is_empty() {
         return Ok(None);
     }
-    let granted = GRANTS.get(state.identity, agent.agent)?.unwrap_or_default().scopes;
+    let granted = GRANTS.get(state.identity, agent.agent)?.map(|granted| granted.scopes).unwrap_or_default();
     let missing = beyond.into_iter().find(|text| !granted.contains(text));
     Ok(missing.map(|text| Rejection::ScopeNotHeld { scope: text.clone() }))
 }
