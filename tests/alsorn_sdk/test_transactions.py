@@ -93,7 +93,7 @@ def test_denials_name_their_cause_and_are_kept(client: AlsornClient, new_agent: 
 def test_what_makes_no_sense_leaves_no_trace(client: AlsornClient, new_agent: NewAgent, raw: httpx.Client) -> None:
     agent = new_agent()
     for how, field in (
-        ({"amount": -1}, "amount"), ({"amount": 1.1e15}, "amount"), ({"currency": "EUR"}, "currency"),
+        ({"amount": "1"}, "amount"), ({"amount": True}, "amount"), ({"amount": -1}, "amount"), ({"amount": 1.1e15}, "amount"), ({"currency": "EUR"}, "currency"),
         ({"currency": "eu"}, "currency"), ({"notes": "x" * 501}, "notes"), ({"counterparty_id": ""}, "counterparty_id"),
         ({"amount": 1e-30}, "amount"), ({"counterparty_id": agent.id}, "counterparty_id"), ({"idempotency_key": "x" * 256}, "idempotency_key"),
     ):

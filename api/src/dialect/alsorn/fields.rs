@@ -29,6 +29,8 @@ impl Fault {
 #[derive(Debug, Default)]
 pub struct Fields {
     members: Members,
+    /// Whether these are parameters, which are all texts.
+    is_query: bool,
     faults: Vec<Fault>,
 }
 
@@ -44,7 +46,7 @@ impl Fields {
         let text = std::str::from_utf8(body).map_err(|_| Fault::new("body", "must be UTF-8"))?;
         let members =
             Json::parse_members(text).map_err(|error| Fault::new("body", format!("must be a JSON object: {error}")))?;
-        Ok(Self { members, faults: Vec::new() })
+        Ok(Self { members, ..Self::default() })
     }
 
     /// The parameters of a query; of one that stands twice the last counts.
@@ -57,7 +59,7 @@ impl Fields {
         }
         let pairs = form_urlencoded::parse(query.as_bytes());
         let members = pairs.map(|(name, text)| (name.into_owned(), Json::Text(text.into_owned()))).collect();
-        Ok(Self { members, faults: Vec::new() })
+        Ok(Self { members, is_query: true, faults: Vec::new() })
     }
 
     /// The names that were sent.
@@ -142,7 +144,7 @@ impl Fields {
     pub fn number(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
         let found = match self.get(name)? {
             Json::Number(number) => number.token().parse().ok(),
-            Json::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            Json::Text(text) if self.is_query && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
             _ => None,
         };
         let found = found.filter(|number| (min..=max).contains(number));
@@ -153,7 +155,7 @@ impl Fields {
     pub fn amount(&mut self, name: &str) -> Option<Decimal> {
         let found = match self.get(name)? {
             Json::Number(number) => number.token().parse::<Decimal>().map_err(|error| error.to_string()),
-            Json::Text(text) if self.is_query() => text.parse::<Decimal>().map_err(|error| error.to_string()),
+            Json::Text(text) if self.is_query => text.parse::<Decimal>().map_err(|error| error.to_string()),
             _ => Err("must be a number".to_owned()),
         };
         let found =
@@ -163,11 +165,6 @@ impl Fields {
                 },
             );
         self.note(name, found)
-    }
-
-    /// Parameters are all texts.
-    fn is_query(&self) -> bool {
-        self.members.values().all(|value| matches!(value, Json::Text(_)))
     }
 
     /// The code of a currency.
@@ -268,6 +265,16 @@ mod tests {
         for text in ["", "yesterday", "2026-13-01", "2026-03-31T25:00:00"] {
             assert_eq!(time(text, false), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_is_a_number_only_in_a_query() {
+        let mut query = Fields::query("amount=5&page=2").unwrap();
+        assert_eq!((query.amount("amount"), query.number("page", 1, 9)), (Some(Decimal::whole(5)), Some(2)));
+        query.done().unwrap();
+        let mut body = Fields::json(br#"{"amount":"5","page":"2"}"#).unwrap();
+        assert_eq!((body.amount("amount"), body.number("page", 1, 9)), (None, None));
+        assert!(matches!(body.done(), Err(Failure::Fields(faults)) if faults.len() == 2));
     }
 
     #[test]
