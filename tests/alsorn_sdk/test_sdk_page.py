@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from alsorn import AlsornClient
 from alsorn.models import Agent, Transaction
 
 from daemon import Daemon
+
+from .conftest import sdk
+from .receiver import Receiver, status
 
 PAGE = Path(__file__).with_name("sdk_page.md").read_text()
 EXAMPLES = dict(re.findall(r"^## ([^\n]+)\n\n```python\n(.+?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -78,6 +82,9 @@ REFUSED = {
             'until="2025-06-01T00:00:00Z"': 'end_date="2125-06-01T00:00:00Z"', "export.content": "export",
         },
     ),
+    "webhooks.test": Refused(
+        "no attribute 'status_code'", {"result.status_code": "result.http_status", "result.success": "result.status"}
+    ),
     "Error Handling": Refused("No module named 'alsorn.errors'", {"alsorn.errors": "alsorn.exceptions", "{e.message}": "{e}"}),
 }  # fmt: skip
 
@@ -96,6 +103,10 @@ class Reader:
         # What the page takes for granted in a later example: the client of its first.
         self.names: dict[str, object] = {"__name__": "__main__"}
         self._run("Quick Start", EXAMPLES["Quick Start"])
+
+    def fill(self, placeholder: str, value: str) -> None:
+        """Fills in another placeholder from here on."""
+        self._placeholders[placeholder] = value
 
     def _run(self, title: str, code: str) -> list[str]:
         for placeholder, value in self._placeholders.items():
@@ -118,28 +129,28 @@ class Reader:
         return self._run(title, code)
 
 
-@pytest.fixture
-def agents(client: AlsornClient) -> list[Agent]:
+def register_three(client: AlsornClient) -> list[Agent]:
     """Agents that may do what the page's do."""
     actions = ["execute_trade", "transfer_funds"]
     return [client.agents.register(name=f"{name}-of-the-page", authorized_actions=actions) for name in ("a", "b", "c")]
 
 
-@pytest.fixture
-def tx(client: AlsornClient, agents: list[Agent]) -> Transaction:
-    done = client.transactions.execute(
-        agent_id=agents[0].id, counterparty_id=agents[1].id, amount=12.5, action_type="transfer_funds"
-    )
-    return done
+def pay_one(client: AlsornClient, agents: list[Agent]) -> Transaction:
+    return client.transactions.execute(agents[0].id, agents[1].id, amount=12.5, action_type="transfer_funds")
 
 
 @pytest.fixture
-def reader(daemon: Daemon, agents: list[Agent], tx: Transaction, capsys: pytest.CaptureFixture[str]) -> Reader:
-    return Reader(daemon, agents, tx, capsys)
+def agents(client: AlsornClient) -> list[Agent]:
+    return register_three(client)
+
+
+@pytest.fixture
+def reader(daemon: Daemon, client: AlsornClient, agents: list[Agent], capsys: pytest.CaptureFixture[str]) -> Reader:
+    return Reader(daemon, agents, pay_one(client, agents), capsys)
 
 
 def test_no_example_is_missed() -> None:
-    assert len(EXAMPLES) == PAGE.count("```python") == 20
+    assert len(EXAMPLES) == PAGE.count("```python") == 26
     assert set(REFUSED) <= set(EXAMPLES)
     run = set(re.findall(r'reader\.run\("([^"]+)"\)', Path(__file__).read_text()))
     assert run == set(EXAMPLES), "each is run"
@@ -219,6 +230,28 @@ def test_export(reader: Reader, raw: httpx.Client, tmp_path: Path, monkeypatch: 
     printed = {"format": "csv", "since": "2025-01-01T00:00:00Z", "until": "2025-06-01T00:00:00Z"}
     answer = raw.get("/transactions/export", params=printed)
     assert answer.status_code == 200 and answer.content.count(b"\n") == 1, "nothing happened here then"
+
+
+def test_webhooks(new_daemon: Callable[..., Daemon], capsys: pytest.CaptureFixture[str]) -> None:
+    daemon = new_daemon("--allow-private-targets").start()
+    with Receiver() as receiver, sdk(daemon, daemon.credentials["alsorn"]["api_key"]) as client:
+        agents = register_three(client)
+        reader = Reader(daemon, agents, pay_one(client, agents), capsys)
+        url = receiver.url + "/webhooks/alsorn"
+        receiver.answers["/webhooks/alsorn"] = [status(200)] * 3
+        reader.fill("https://example.com/webhooks/alsorn", url)
+        id, secret = reader.run("webhooks.register")
+        assert id.startswith("wh_") and secret.startswith("whsec_")
+        reader.fill("wh_x1y2z3", id)
+        assert reader.run("webhooks.list") == [f"{id} {url} True"]
+        assert reader.run("webhooks.get") == [f"{url} ['agent.registered', 'transaction.completed'] 0"]
+        events = ["agent.registered", "transaction.completed", "trust.score_changed"]
+        assert reader.run("webhooks.update") == [str(events)]
+        assert reader.run("webhooks.test") == ["200", "delivered"]
+        key = {"Authorization": f"Bearer {daemon.credentials['alsorn']['api_key']}"}
+        tested = httpx.post(f"{daemon.url}/alsorn/webhooks/{id}/test", headers=key).json()
+        assert (tested["status_code"], tested["success"]) == (200, True)
+        assert reader.run("webhooks.delete") == [] and reader.run("webhooks.list") == []
 
 
 def test_error_handling(reader: Reader) -> None:
