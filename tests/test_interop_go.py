@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 import chancery_verify as cv
+import pytest
 from daemon import ROOT, Daemon
 from native import batch, get, register, submit
+from witness import Witness
 
 # Where Debian's golang-golang-x-mod-dev has them.
 LIBRARIES = Path("/usr/share/gocode")
@@ -148,3 +149,34 @@ def test_the_tiles_of_a_daemon_stay_as_they_are(grown: Grown) -> None:
         first = get(client, "/v1/events", order="ascending", limit=1)["items"][0]
         bundle = client.get("/tile/entries/000").content
         assert cv.header_hash(bundle[2 : 2 + int.from_bytes(bundle[:2], "big")]).hex() == first["hash"]
+
+
+def test_go_accepts_cosignatures_and_misses_those_that_are_not_there(
+    verifier: Path, new_daemon: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    with Witness(tmp_path / "1", "witness.example/1") as first, Witness(tmp_path / "2", "witness.example/2") as second:
+        both = tmp_path / "policy"
+        both.write_text(f"witness a {first.key} {first.url}\nwitness b {second.key} {second.url}\ngroup g all a b\nquorum g\n")
+        daemon = new_daemon(
+            "--origin", "log.example/go", "--witness-policy", str(both), "--publish-interval-secs", "1", "--allow-private-targets"
+        ).start()
+        grown = Grown.__new__(Grown)
+        grown.daemon, grown.key, grown.old = daemon, key_of(daemon), tmp_path / "old"
+        for witness in (first, second):
+            witness.knows("log.example/go", grown.key)
+        grow(daemon, 300)
+        with daemon.admin() as client:
+            size = get(client, "/v1/events", limit=1, order="descending")["items"][0]["seq"]
+            deadline = time.monotonic() + 60
+            while (reply := client.get("/checkpoint")).status_code != 200 or int(reply.text.splitlines()[1]) < size - 10:
+                assert time.monotonic() < deadline, "it is not published"
+                time.sleep(0.05)
+        grown.old.write_bytes(reply.content)
+        run = grown.verify(verifier, "-witnesses", f"{first.key},{second.key}")
+        assert run.returncode == 0, run.stderr
+        stranger = Witness(tmp_path / "3", "witness.example/3")
+        run = grown.verify(verifier, "-witnesses", f"{first.key},{stranger.key}")
+        assert run.returncode == 1 and "not signed by witness.example/3" in run.stderr, run.stderr
+        # Of a changed note either the log's line fails, or a witness's.
+        run = grown.verify(verifier, "-witnesses", f"{first.key},{second.key}", "-spoil", "checkpoint")
+        assert run.returncode == 1 and "checkpoint: " in run.stderr, run.stderr

@@ -34,6 +34,7 @@ use crate::limits::{
 };
 use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
+use crate::publishing::Publication;
 use crate::rates::Rates;
 use crate::rates::by_key::KeyRates;
 use crate::request::Request;
@@ -69,6 +70,7 @@ pub struct App {
     key_rates: KeyRates,
     key_sets: KeySets,
     view_roots: Publisher,
+    publication: Publication,
 }
 
 /// What goes with a command beside itself.
@@ -99,6 +101,7 @@ impl App {
         let key_rates = KeyRates::new(config.alsorn_requests_per_hour);
         let egress = Egress::new(config.allow_private_targets);
         let view_roots = Publisher::new(engine.receipt_trees());
+        let publication = Publication::by(config.witnesses.clone());
         Self {
             engine,
             config,
@@ -123,6 +126,7 @@ impl App {
             key_rates,
             key_sets: KeySets::default(),
             view_roots,
+            publication,
         }
     }
 
@@ -227,6 +231,12 @@ impl App {
     #[must_use]
     pub const fn view_roots(&self) -> &Publisher {
         &self.view_roots
+    }
+
+    /// Which checkpoint is published.
+    #[must_use]
+    pub const fn publication(&self) -> &Publication {
+        &self.publication
     }
 
     /// Turns true when the daemon is told to stop.

@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_ledger::archive::{Limits, Mode};
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::tree::origin::is_origin;
+use chancery_ledger::witness::policy::{WitnessPolicy, WitnessPolicyError};
 use chancery_projections::engine::{ArchiveConfig, WAITING_MAX};
 use clap::Parser as _;
 use serde::Deserialize;
@@ -59,6 +61,8 @@ macro_rules! options {
             $($(#[doc = $doc])+ pub $name: $type,)*
             /// What the sealing key's file is encrypted under; of `CHANCERY_PASSPHRASE` or the passphrase file.
             pub passphrase: Option<Zeroizing<String>>,
+            /// Who witnesses this log and whom it witnesses; of the policy's file.
+            pub witnesses: Arc<WitnessPolicy>,
         }
 
         impl Config {
@@ -73,6 +77,7 @@ macro_rules! options {
                     $($oname: flags.$oname.or(file.$oname),)*
                     $($name: flags.$name.or(file.$name).unwrap_or_else(|| $default),)*
                     passphrase: None,
+                    witnesses: Arc::default(),
                 }
             }
         }
@@ -140,6 +145,10 @@ options! {
         archive_segment_bytes: u64 = Limits::default().bytes, "CHANCERY_ARCHIVE_SEGMENT_BYTES" "BYTES";
         /// A segment of the archive is closed when it was begun so long ago, in seconds
         archive_segment_secs: u64 = Limits::default().age.as_secs(), "CHANCERY_ARCHIVE_SEGMENT_SECS" "SECS";
+        /// Let anybody read `/checkpoint` and the hashes of the tree at `/tile/`, without a credential; entries stay the root tenant's
+        public_tree: bool = false, "CHANCERY_PUBLIC_TREE" "BOOL" num_args = 0..=1 default_missing_value = "true";
+        /// Shortest time between two checkpoints that witnesses are asked to cosign, in seconds
+        publish_interval_secs: u64 = limits::PUBLISH_INTERVAL_SECS, "CHANCERY_PUBLISH_INTERVAL_SECS" "SECS";
         /// How access tokens are signed: `eddsa`, or `rs256` by an RSA key in `keys/`
         token_algorithm: TokenAlgorithm = TokenAlgorithm::Eddsa, "CHANCERY_TOKEN_ALGORITHM" "ALGORITHM";
         /// How the daemon's own log on standard error looks: `text` or `json`
@@ -155,13 +164,15 @@ options! {
         /// File that receives the first credentials as JSON, mode 0600, on the first start
         bootstrap_file: PathBuf = "none: the first credentials are printed to standard error", "CHANCERY_BOOTSTRAP_FILE" "FILE";
         /// The log's name, which every seal signs; set on the first start, for good
-        origin: String = "`chancery.local/` and the ledger's id", "CHANCERY_ORIGIN" "NAME";
+        origin: String = "`chancery.invalid/` and the ledger's id", "CHANCERY_ORIGIN" "NAME";
         /// File whose first line is the passphrase that the sealing key is encrypted under
         passphrase_file: PathBuf = "none: the key is kept in clear, mode 0600", "CHANCERY_PASSPHRASE_FILE" "FILE";
         /// Address that clients reach the daemon by, such as `https://id.example.org`: the base of the issuer of tokens
         public_url: String = "where it listens", "CHANCERY_PUBLIC_URL" "URL";
         /// TOML file of files and addresses that events are pushed to, in the words of security tools (`docs/siem.md`)
         sinks: PathBuf = "none", "CHANCERY_SINKS" "FILE";
+        /// File in C2SP `tlog-policy`: its witnesses that have addresses are asked to cosign checkpoints, its quorum says which checkpoint is published, and its logs are those whose checkpoints this ledger cosigns as a witness
+        witness_policy: PathBuf = "none: nobody is asked, and nobody's checkpoint is cosigned", "CHANCERY_WITNESS_POLICY" "FILE";
         /// PEM file of the certificate chain to serve TLS with; needs `tls_key`
         tls_cert: PathBuf = "none: plain HTTP", "CHANCERY_TLS_CERT" "FILE";
         /// PEM file of the certificate's private key
@@ -232,6 +243,14 @@ pub enum ConfigError {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// The witness policy is none.
+    #[error("{file}: {source}", file = file.display())]
+    WitnessPolicy {
+        /// Its file.
+        file: PathBuf,
+        /// Which line, and why.
+        source: WitnessPolicyError,
+    },
     /// An option's value is none.
     #[error("`{option}` {why}")]
     Value {
@@ -258,6 +277,9 @@ impl Config {
         };
         let mut config = Self::merge(flags, file);
         config.passphrase = passphrase(config.passphrase_file.as_deref())?;
+        if let Some(file) = &config.witness_policy {
+            config.witnesses = Arc::new(witness_policy(file)?);
+        }
         config.check()?;
         Ok(config)
     }
@@ -302,6 +324,9 @@ impl Config {
         }
         if !(1..=366 * 86_400).contains(&self.archive_segment_secs) {
             return wrong("archive_segment_secs", "must be 1 to 31622400, which is a year");
+        }
+        if !(1..=86_400).contains(&self.publish_interval_secs) {
+            return wrong("publish_interval_secs", "must be 1 to 86400, which is a day");
         }
         let timeouts = [
             ("header_timeout_secs", self.header_timeout_secs),
@@ -379,6 +404,11 @@ fn lies_within(dir: &Path, other: &Path) -> bool {
 
 fn read(file: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })
+}
+
+fn witness_policy(file: &Path) -> Result<WitnessPolicy, ConfigError> {
+    let text = std::fs::read(file).map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
+    WitnessPolicy::parse(&text).map_err(|source| ConfigError::WitnessPolicy { file: file.to_owned(), source })
 }
 
 /// The passphrase has no flag, because every user of a machine can read other processes' arguments.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chancery_ledger::actor::Actor;
 use chancery_projections::bootstrap::FirstStart;
-use chancery_projections::command::ProvideTokenKey;
+use chancery_projections::command::{Command, ProvideTokenKey, ProvideWitnessKey};
 use chancery_projections::context::Caller;
 use chancery_projections::engine::{Engine, EngineConfig, OpenError};
 use chancery_projections::identity::state::LEDGER;
@@ -32,6 +32,8 @@ use crate::notify;
 use crate::observability::logging;
 use crate::observability::machine::Machine;
 use crate::observability::metrics::Metrics;
+use crate::problem::Problem;
+use crate::publishing::Publisher;
 use crate::server::Server;
 use crate::siem::push;
 use crate::siem::sinks::{self, SinksError};
@@ -64,6 +66,9 @@ pub enum DaemonError {
     /// There is no key to sign tokens with.
     #[error(transparent)]
     TokenKey(#[from] ProvideError),
+    /// What witnesses said before cannot be read.
+    #[error("the cosignatures in the log cannot be read: {0}")]
+    Publishing(Box<Problem>),
     /// The system refused something.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
@@ -114,6 +119,9 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let config = Config { listen: address, ..config };
     let engine = open(&config, &url).await?;
     provide_token_key(&config, &engine).await?;
+    if !config.witnesses.logs().is_empty() {
+        provide(&engine, ProvideWitnessKey {}).await?;
+    }
     tracing::info!(origin = engine.origin(), events = engine.log().size().0, data_dir = %config.data_dir.display(), "the ledger is open");
     let (stop, stopping) = watch::channel(false);
     let (refusals, waiting) = refusals::channel();
@@ -123,6 +131,8 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let delivering = tokio::spawn(delivery::run(app.clone()));
     let pushing = tokio::spawn(push::run(app.clone(), sinks));
     let publishing = tokio::spawn(view_roots::run(app.clone()));
+    let publisher = Publisher::resume(app.clone()).await.map_err(|problem| DaemonError::Publishing(problem.into()))?;
+    let witnessing = tokio::spawn(publisher.run());
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
     notify::tell(notify::State::Ready);
@@ -145,6 +155,9 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     if let Err(error) = publishing.await {
         tracing::error!(%error, "publishing the views' roots ended by a defect");
+    }
+    if let Err(error) = witnessing.await {
+        tracing::error!(%error, "publishing checkpoints ended by a defect");
     }
     // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
     // a log-in any more, and the last counts are noted.
@@ -181,9 +194,14 @@ async fn provide_token_key(config: &Config, engine: &Engine) -> Result<(), Provi
     let identity = engine.views().get(View::Identity).store.snapshot();
     let purpose = config.token_algorithm.purpose();
     let public = tokio::task::block_in_place(|| jose::key_to_provide(&config.data_dir, purpose, &identity))?;
+    provide(engine, ProvideTokenKey { purpose, public }).await
+}
+
+/// Has a key of the ledger's own put in place, as the daemon itself.
+async fn provide(engine: &Engine, command: impl Into<Command>) -> Result<(), ProvideError> {
+    let identity = engine.views().get(View::Identity).store.snapshot();
     let root = LEDGER.get(&identity, ())?.and_then(|ledger| ledger.root);
     let tenant = root.ok_or(RowsError::Missing("the root tenant"))?;
-    let command = ProvideTokenKey { purpose, public };
     let request = Request::new(tenant, Caller { tenant, actor: Actor::system() }, command);
     let not_decided = |why: String| ProvideError::NotDecided(why);
     let submitted =

@@ -22,6 +22,7 @@ pub mod notify;
 pub mod observability;
 pub mod path_table;
 pub mod problem;
+pub mod publishing;
 pub mod rates;
 pub mod request;
 pub mod response;

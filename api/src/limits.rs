@@ -107,6 +107,24 @@ pub const KEY_SET_STALE_SECS: u64 = 3600;
 pub const KEY_SET_FETCHES: NonZeroU32 = NonZeroU32::new(6).unwrap();
 /// Longest token of somebody else, in bytes.
 pub const FOREIGN_TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Shortest time between two checkpoints that witnesses are asked for, in seconds; an option. Each costs every witness a
+/// signature and this log an event for each of them.
+pub const PUBLISH_INTERVAL_SECS: u64 = 10;
+/// Time for a witness to answer, in seconds.
+pub const WITNESS_SECS: u64 = 10;
+/// How much of a witness's answer is read, in bytes: lines of several keys, post-quantum ones among them.
+pub const WITNESS_ANSWER_BYTES: usize = 64 * 1024;
+/// How long after its first failure a witness is asked again, in seconds; each later failure doubles it.
+pub const WITNESS_RETRY_SECS: u64 = 2;
+/// The longest that a witness is left alone, in seconds, whatever it asks for.
+pub const WITNESS_RETRY_MAX_SECS: u64 = 300;
+/// Cosigned checkpoints that a start looks back over for the newest published one, and for what each witness knows.
+pub const COSIGNED_RESUMED_MAX: usize = 4096;
+/// Largest checkpoint of another log that is cosigned, in bytes, with the proof that it continues an older one: one with
+/// the cosignatures of many others has some ten thousand.
+pub const WITNESSED_BYTES_MAX: usize = 48 * 1024;
+/// Longest text of such a checkpoint, in bytes: three lines, and extension lines.
+pub const WITNESSED_TEXT_BYTES_MAX: usize = 8 * 1024;
 /// Subscriptions whose events are posted at once; each posts one after another.
 pub const DELIVERY_TURNS: usize = 192;
 /// As many turns again are kept apart for subscriptions whose last attempt failed or took long, so that these hold up

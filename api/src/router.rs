@@ -5,12 +5,16 @@ use std::sync::{Arc, LazyLock};
 use hyper::Method;
 use hyper::header::{self, HeaderValue};
 
+use chancery_projections::scope::Scope;
+
 use crate::app::App;
 use crate::auth::Mount;
 use crate::dialect::{agentidp, alsorn, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
-use crate::native::{admin, backup, commands, difference, events, export, openapi, proofs, receipts, stream, views};
+use crate::native::{
+    admin, backup, commands, difference, events, export, openapi, proofs, receipts, stream, views, witness,
+};
 use crate::path_table::PathTable;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -31,6 +35,9 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/openapi.json", &openapi::OPENAPI),
     Route(GET, "/checkpoint", &proofs::CHECKPOINT),
     Route(GET, "/tile/{level}/{*index}", &proofs::TILE),
+    Route(POST, "/witness/add-checkpoint", &witness::ADD_CHECKPOINT),
+    Route(GET, "/witness/key", &witness::KEY),
+    Route(GET, "/witness/{log}/checkpoint", &witness::WITNESSED_CHECKPOINT),
     Route(POST, "/v1/commands", &commands::SUBMIT),
     Route(GET, "/v1/events", &events::EVENTS),
     Route(GET, "/v1/events/stream", &stream::STREAM),
@@ -182,13 +189,16 @@ async fn native(app: &Arc<App>, request: Request, found: Found) -> Result<Respon
     let principal = match operation.access {
         Access::Open => None,
         Access::CredentialOrSignature if signature::is_presented(request.headers()) => None,
-        Access::Credential | Access::CredentialOrSignature | Access::Scope(_) => {
+        Access::Tree if app.config().public_tree && !request.headers().contains_key(header::AUTHORIZATION) => None,
+        Access::Credential | Access::CredentialOrSignature | Access::Scope(_) | Access::Tree => {
             let mut principal = app.principal(&request, Mount::Native).await?;
             if let Some(tenant) = request.header("chancery-tenant")? {
                 principal = Box::pin(app.enter(principal, tenant)).await?;
             }
-            if let Access::Scope(scope) = operation.access {
-                principal.require(scope)?;
+            match operation.access {
+                Access::Scope(scope) => principal.require(scope)?,
+                Access::Tree => principal.require(Scope::LedgerRead)?,
+                Access::Open | Access::Credential | Access::CredentialOrSignature => {}
             }
             Some(principal)
         }

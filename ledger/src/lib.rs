@@ -49,3 +49,4 @@ pub mod store;
 pub mod time;
 pub mod tree;
 pub mod verify;
+pub mod witness;

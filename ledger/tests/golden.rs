@@ -19,6 +19,7 @@ use chancery_ledger::body::token::*;
 use chancery_ledger::body::transaction::*;
 use chancery_ledger::body::trust::*;
 use chancery_ledger::body::view_roots::*;
+use chancery_ledger::body::witness::*;
 use chancery_ledger::body::{Body, Kind, Prelude};
 use chancery_ledger::event::{Envelope, Idempotency};
 use chancery_ledger::ids::*;
@@ -567,6 +568,23 @@ fn sample(kind: Kind) -> Body {
                 },
             ],
             excerpt: Some(enc(subscription().subject())),
+        }
+        .into(),
+        Kind::CheckpointCosigned => CheckpointCosigned {
+            ledger: id(4),
+            size: 70_000,
+            root: Hash([0xc1; 32]),
+            witness: "witness.example/w1+70e5b2d0+BNB3…".into(),
+            cosignature: (0..72).collect(),
+        }
+        .into(),
+        Kind::WitnessedCheckpoint => WitnessedCheckpoint {
+            key: key(),
+            log: "log.example/other".into(),
+            size: 1 << 40,
+            root: Hash([0xc2; 32]),
+            checkpoint: "log.example/other\n1099511627776\n…\n".into(),
+            cosignature: (0..72).rev().collect(),
         }
         .into(),
     }

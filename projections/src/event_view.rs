@@ -206,6 +206,8 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
         | Body::ViewRootsPublished(_)
+        | Body::CheckpointCosigned(_)
+        | Body::WitnessedCheckpoint(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

@@ -11,6 +11,7 @@ use crate::execution::state::{AuditChain, Mission};
 use crate::execution::transaction::Transaction;
 use crate::identity::state::{
     Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Membership, Organisation, PublicKeyRow, Tenant,
+    WitnessedLog,
 };
 use crate::token::state::Token;
 use crate::trust::state::{Dispute, Policy, PolicyKind};
@@ -119,6 +120,8 @@ pub enum Output {
     Transaction(Box<Transaction>),
     /// A key, put in place.
     SigningKey(PublicKeyRow),
+    /// The newest checkpoint cosigned of another log, if any was.
+    Witnessed(Option<Box<WitnessedLog>>),
     /// A destination.
     Destination {
         /// The destination.

@@ -427,6 +427,7 @@ impl Made {
             | Output::AuditEntry { .. }
             | Output::AuditChainClosed(_)
             | Output::SigningKey(_)
+            | Output::Witnessed(_)
             | Output::Destination { .. } => {}
             Output::Subscription { subscription: it, .. } => self.subscriptions.push(it.subscription),
             Output::TrustEvaluated(_) | Output::Policy { .. } => {}
@@ -576,6 +577,7 @@ impl History {
             Output::IssuerRule(it) => {
                 assert_eq!(ISSUER_RULES.get(&at(View::Identity), it.rule).unwrap().as_ref(), Some(&**it));
             }
+            Output::Witnessed(it) => panic!("no history here witnesses another log: {it:?}"),
             Output::SigningKey(it) => assert_eq!(KEYS.get(&at(View::Identity), it.key).unwrap().as_ref(), Some(it)),
             Output::Token(it) | Output::AccessToken { token: it, .. } | Output::Delegation { token: it, .. } => {
                 assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it))

@@ -136,6 +136,8 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         Output::AuditEntry { entry: it } => {
             ENTRIES.get(execution, (it.chain, it.sequence)).map_err(wrong)?.as_ref() == Some(it)
         }
+        // Unchanged or new, it is what the view has of that log; which log that is, the answer does not say.
+        Output::Witnessed(_) => true,
         Output::SigningKey(it) => KEYS.get(identity, it.key).map_err(wrong)?.as_ref() == Some(it),
         Output::Destination { destination: it, .. } => {
             DESTINATIONS.get(execution, it.destination).map_err(wrong)?.as_ref() == Some(&**it)
@@ -177,6 +179,7 @@ pub const fn name(output: &Output) -> &'static str {
         Output::Policy { .. } => "a policy",
         Output::Transaction(_) => "a transaction",
         Output::SigningKey(_) => "a signing key",
+        Output::Witnessed(_) => "a checkpoint of another log",
         Output::Destination { .. } => "a destination",
         Output::Subscription { .. } => "a subscription",
     }

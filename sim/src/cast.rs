@@ -161,7 +161,8 @@ impl Cast {
             | Output::AuditChainClosed(_)
             | Output::TrustEvaluated(_)
             | Output::Policy { .. }
-            | Output::SigningKey(_) => {}
+            | Output::SigningKey(_)
+            | Output::Witnessed(_) => {}
         }
     }
 

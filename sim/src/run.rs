@@ -549,7 +549,8 @@ impl<'a> Run<'a> {
         ground.disk.calmly(|| {
             if !ground.disk.is_over() {
                 history.read_on(node.log(), node.secrets())?;
-                let known = Known { key: Some((verifier_key.clone(), Trust::Given)), heads: heads.clone() };
+                let known =
+                    Known { key: Some((verifier_key.clone(), Trust::Given)), heads: heads.clone(), ..Known::default() };
                 let report = verify(StoreItems::new(node.log(), TreeSize(u64::MAX)), &known, |_| {});
                 let report = report.map_err(|error| format!("the log cannot be verified: {error}"))?;
                 if let Some(broken) = report.first_broken {

@@ -2,7 +2,8 @@
 """Verifies a Chancery export, archive, evidence bundle or view receipt offline: an independent reading of docs/format.md,
 sharing no code with the Rust one.
 
-    python chancery_verify.py EXPORT|ARCHIVE|BUNDLE [--key VERIFIER_KEY] [--head CHECKPOINT]... [--json]
+    python chancery_verify.py EXPORT|ARCHIVE|BUNDLE [--key VERIFIER_KEY] [--head CHECKPOINT]... [--witness VERIFIER_KEY]...
+        [--json]
     python chancery_verify.py --receipt RECEIPT --key VERIFIER_KEY [--json]
 
 Needs Python 3.11 and the packages `blake3` and `cryptography`. It is one file, in the order of that page's sections (the
@@ -23,6 +24,7 @@ import sys
 import unicodedata
 import uuid
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -279,23 +281,27 @@ def from_base64(text: str) -> bytes:
     return data
 
 
-def key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4]
+# The types of keys: a log's, and a witness's.
+OF_LOG, OF_WITNESS = 1, 4
 
 
-def verifier_key(name: str, public: bytes) -> str:
-    return f"{name}+{key_id(name, public).hex()}+{base64.b64encode(bytes([1]) + public).decode()}"
+def key_id(name: str, public: bytes, of: int = OF_LOG) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes([of]) + public).digest()[:4]
 
 
-def parse_verifier_key(text: str) -> tuple[str, bytes]:
+def verifier_key(name: str, public: bytes, of: int = OF_LOG) -> str:
+    return f"{name}+{key_id(name, public, of).hex()}+{base64.b64encode(bytes([of]) + public).decode()}"
+
+
+def parse_verifier_key(text: str, of: int = OF_LOG) -> tuple[str, bytes]:
     parts = text.strip().split("+", 2)
     if len(parts) != 3 or not is_origin(parts[0]):
         raise Malformed("a verifier key is NAME+ID+KEY")
     name, ident, encoded = parts
     raw = from_base64(encoded)
-    if len(raw) != 33 or raw[0] != 1:
-        raise Malformed("the verifier key is not an Ed25519 key")
-    if key_id(name, raw[1:]).hex() != ident:
+    if len(raw) != 33 or raw[0] != of:
+        raise Malformed(f"the verifier key is not an Ed25519 key of type {of:#04x}")
+    if key_id(name, raw[1:], of).hex() != ident:
         raise Malformed("the verifier key's id is not that of its name and key")
     return name, raw[1:]
 
@@ -363,6 +369,42 @@ def parse_seal(data: bytes) -> Seal:
     return Seal(origin, int(size), root_bytes, (text + "\n").encode(), parsed)
 
 
+# --- [5] Cosignatures --------------------------------------------------------------------------------------------------
+
+COSIGNATURE_BYTES = 8 + 64
+
+
+def cosigned_at(text: bytes, cosignature: bytes, public: bytes) -> int | None:
+    """When a witness cosigned a checkpoint's text, in seconds since 1970; None if this is not its cosignature."""
+    if len(cosignature) != COSIGNATURE_BYTES:
+        return None
+    secs = int.from_bytes(cosignature[:8], "big")
+    if not 0 < secs < 2**63:
+        return None
+    message = f"cosignature/v1\ntime {secs}\n".encode() + text
+    return secs if strictly_signed(public, message, cosignature[8:]) else None
+
+
+@dataclass
+class Witness:
+    """A witness that the reader trusts, and what it cosigned last."""
+
+    name: str
+    public: bytes
+    newest: tuple[int, int] | None = None
+
+    def key(self) -> str:
+        return verifier_key(self.name, self.public, OF_WITNESS)
+
+    def line(self, seal: Seal) -> bytes | None:
+        """What stands on its line of a checkpoint, if it has one."""
+        ident = key_id(self.name, self.public, OF_WITNESS)
+        return next((raw[4:] for name, raw in seal.signatures if name == self.name and raw[:4] == ident), None)
+
+    def note(self, size: int, secs: int) -> None:
+        self.newest = max(self.newest or (0, 0), (size, secs))
+
+
 # --- [6] An event's signature -----------------------------------------------------------------------------------------
 
 
@@ -397,11 +439,12 @@ def verify_proof(proof: str, header: bytes, public: bytes) -> int:
 BODY_BYTES_MAX = 65_536
 LEDGER_CREATED, SIGNING_KEY_ADDED, COMMAND_SIGNED = 1, 2, 16
 AGENT_KEY_ADDED, AGENT_KEY_REVOKED = 140, 141
+CHECKPOINT_COSIGNED = 610
 
 # Code | kind | fields: the page's own table, line for line.
 KINDS = """
 1 | LedgerCreated | ledger id, origin str, format u16, key id, algorithm enum(ed25519, rsa, p256), public h32
-2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
+2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256, witness), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
 3 | SigningKeyRetired | as SigningKeyAdded
 4 | TailLost | ledger id, found u64, signed u64, checkpoint str, reason str
 15 | ViewRootsPublished | ledger id, size u64, format u16, roots [view str, rows u64, root h32]
@@ -466,6 +509,8 @@ KINDS = """
 511 | SubscriptionChanged | subscription id, changes {str: json}
 512 | SubscriptionEnded | subscription id
 520 | DeliveriesRecorded | subscription id, items [event u64?, attempt u8, outcome enum(delivered, failed, dead_letter, requested), status u16?, ms u32, at t, next t?], excerpt enc?
+610 | CheckpointCosigned | ledger id, size u64, root h32, witness str, cosignature bytes
+612 | WitnessedCheckpoint | key id, log str, size u64, root h32, checkpoint str, cosignature bytes
 """  # fmt: skip
 PRELUDE = "origin enc?, due t?"
 ACCOUNTABILITY = "mode str, on_warning str?, on_critical str?, credential_access str, key_mode str, llm [str]"
@@ -837,7 +882,9 @@ FINDINGS_KEPT = 100
 AUTHENTIC = {"header", "record", "body", "key", "head", "checkpoint", "signature", "agent_signature"}
 CHAIN = {"header", "record", "gap", "link", "time", "truncated", "container"}
 TREE = {"header", "record", "tree", "checkpoint", "diverged"}
-KEYS = {"key", "head", "signature"}
+KEYS = {"key", "head", "signature", "cosignature"}
+# Roots that are remembered for the cosignatures that come after them.
+ROOTS_KEPT = 65_536
 
 
 @dataclass
@@ -858,6 +905,7 @@ class Verifier:
 
     trusted: tuple[str, bytes] | None = None
     heads: list[Seal] = field(default_factory=list)
+    witnesses: list[Witness] = field(default_factory=list)
 
     n: int = 0
     events: int = 0
@@ -876,6 +924,7 @@ class Verifier:
     bodies: dict = field(default_factory=lambda: {"intact": 0, "withheld": 0, "unknown": 0})
     agents: Agents = field(default_factory=lambda: Agents())
     head_roots: dict[int, bytes] = field(default_factory=dict)
+    roots: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
     findings: list[Finding] = field(default_factory=list)
     # Of a bundle, what it was asked for.
     census: Census | None = None
@@ -962,6 +1011,23 @@ class Verifier:
             self.agents.take(header.kind, header.time, value)
         except Malformed as why:
             self.found(self.n, "agent_signature", str(why))
+        if header.kind == CHECKPOINT_COSIGNED and value is not None and self.n:
+            self.cosigned(value)
+
+    def cosigned(self, value: dict) -> None:
+        """Section 13: the log records what a witness said."""
+        witness = next((known for known in self.witnesses if known.key() == value["witness"]), None)
+        if witness is None:
+            return
+        size, root = value["size"], value["root"]
+        text = f"{self.origin or ''}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+        secs = cosigned_at(text, value["cosignature"], witness.public)
+        if secs is None:
+            self.found(self.n, "cosignature", "the witness named did not cosign what it is said to have")
+        elif self.roots.get(size, root) != root:
+            self.found(max(size - 1, 0), "diverged", f"`{witness.name}` cosigned another tree of this size")
+        elif size in self.roots:
+            witness.note(size, secs)
 
     def key_history(self, header: Header, value: dict | None, damaged: bool) -> None:
         """Rule 6: who may seal, and from where on."""
@@ -1002,6 +1068,11 @@ class Verifier:
             root = self.tree.root()
             if seal.root == root:
                 self.held = (self.n, root)
+                if self.witnesses:
+                    self.roots[self.n] = root
+                    if len(self.roots) > ROOTS_KEPT:
+                        self.roots.popitem(last=False)
+                    self.lines(seal, at, "the seal")
             else:
                 self.found(at, "checkpoint", "the seal does not sign the events before it")
                 self.roots_hold = False
@@ -1044,10 +1115,31 @@ class Verifier:
             self.found(self.n, "truncated", f"the log ends here, and a head for {head.size} events was signed")
         elif self.head_roots.get(head.size, head.root) != head.root:
             self.found(last, "diverged", "the log is not the one that the head given signs")
+        elif head.size in self.head_roots:
+            self.lines(head, last, "the head given")
+
+    def lines(self, seal: Seal, last: int, what: str) -> None:
+        """What witnesses say on a checkpoint that is the log's own."""
+        for witness in self.witnesses:
+            line = witness.line(seal)
+            secs = None if line is None else cosigned_at(seal.text, line, witness.public)
+            if secs is not None:
+                witness.note(seal.size, secs)
+            elif line is not None:
+                self.found(last, "cosignature", f"{what} has a line of `{witness.name}` that is not its cosignature")
+
+    def witnessed(self) -> tuple[str, int | None]:
+        """How many of the witnesses cosigned the log, and up to which size."""
+        size = max((witness.newest[0] for witness in self.witnesses if witness.newest), default=None)
+        if size is None:
+            return "unwitnessed", None
+        count = sum(witness.newest is not None and witness.newest[0] >= size for witness in self.witnesses)
+        return f"{count} of {len(self.witnesses)}", size
 
     def verdict(self) -> dict:
         reasons = {finding.reason for finding in self.findings}
         kept = [finding.to_json() for finding in self.findings[:FINDINGS_KEPT]]
+        witnesses, witnessed_size = self.witnessed()
         return {
             "whole": not self.findings,
             "origin": self.origin,
@@ -1070,7 +1162,16 @@ class Verifier:
             "truncation_excluded_to": max(
                 (head.size for head in self.heads if head.size not in self.heads_not_compared), default=None
             ),
-            "witnesses": "unwitnessed",
+            "witnesses": witnesses,
+            "witnessed_size": witnessed_size,
+            "cosigned_by": [
+                {
+                    "witness": witness.key(),
+                    "size": witness.newest[0] if witness.newest else None,
+                    "time_secs": witness.newest[1] if witness.newest else None,
+                }
+                for witness in self.witnesses
+            ],
             "diverged": "diverged" in reasons,
             "first_broken": kept[0] if kept else None,
             "findings": kept,
@@ -1088,9 +1189,10 @@ def verify(
     trusted: tuple[str, bytes] | None = None,
     heads: list[Seal] | None = None,
     progress: Callable[[int], None] = lambda events: None,
+    witnesses: list[Witness] | None = None,
 ) -> dict:
     """Reads an export to its end and gives the verdict."""
-    return verify_items(read_export(source), trusted, heads, progress)
+    return verify_items(read_export(source), trusted, heads, progress, witnesses)
 
 
 def verify_items(
@@ -1098,9 +1200,10 @@ def verify_items(
     trusted: tuple[str, bytes] | None = None,
     heads: list[Seal] | None = None,
     progress: Callable[[int], None] = lambda events: None,
+    witnesses: list[Witness] | None = None,
 ) -> dict:
     """Reads a log to its end and gives the verdict."""
-    verifier = Verifier(trusted, heads or [])
+    verifier = Verifier(trusted, heads or [], witnesses or [])
     try:
         for item in items:
             if isinstance(item, EventFrame):
@@ -1469,13 +1572,16 @@ def read_bundle(source: Gunzip, census: Census) -> Iterator[EventFrame | bytes |
 
 
 def verify_bundle(
-    source: BinaryIO, trusted: tuple[str, bytes] | None = None, heads: list[Seal] | None = None
+    source: BinaryIO,
+    trusted: tuple[str, bytes] | None = None,
+    heads: list[Seal] | None = None,
+    witnesses: list[Witness] | None = None,
 ) -> dict:
     """Reads a bundle to its end and gives the verdict. Raises ContainerFault when it does not begin as one."""
     plain = Gunzip(source)
     manifest = read_manifest(plain)
     census = Census(manifest)
-    verifier = Verifier(trusted, heads or [], census=census)
+    verifier = Verifier(trusted, heads or [], witnesses or [], census=census)
     try:
         for piece in read_bundle(plain, census):
             if isinstance(piece, EventFrame):
@@ -1687,6 +1793,8 @@ def show(verdict: dict) -> str:
     signed = verdict["agent_signatures"]
     lines.append(f"{'agents signed':<18} {signed['checked']} checked, {signed['unchecked']} not")
     lines.append(f"{'trust':<18} {verdict['trust']}")
+    up_to = "" if verdict["witnessed_size"] is None else f", up to {verdict['witnessed_size']} events"
+    lines.append(f"{'witnesses':<18} {verdict['witnesses']}{up_to}")
     excluded = verdict["truncation_excluded_to"]
     lines.append(f"{'tail cut off':<18} {'cannot be excluded' if excluded is None else f'excluded up to {excluded}'}")
     if bundle := verdict.get("bundle"):
@@ -1751,6 +1859,7 @@ def main() -> int:
     parser.add_argument("--key", help="the verifier key you trust, or a file that holds it")
     parser.add_argument("--head", action="append", default=[], help="a seal of this log that you kept: a file")
     parser.add_argument("--receipt", type=Path, help="check a view receipt instead, by --key")
+    parser.add_argument("--witness", action="append", default=[], help="the verifier key of a witness you trust, or a file")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     arguments = parser.parse_args()
     if (arguments.export is None) == (arguments.receipt is None):
@@ -1762,14 +1871,16 @@ def main() -> int:
         if arguments.receipt and trusted:
             return check_receipt(arguments.receipt, trusted, arguments.json)
         heads = [parse_seal(Path(head).read_bytes()) for head in arguments.head]
+        named = [parse_verifier_key(text_or_file(key), OF_WITNESS) for key in arguments.witness]
+        witnesses = [Witness(name, public) for name, public in named]
         if arguments.export.is_dir() or SEGMENT_NAME.fullmatch(arguments.export.name):
-            verdict = verify_items(read_archive(arguments.export), trusted, heads)
+            verdict = verify_items(read_archive(arguments.export), trusted, heads, witnesses=witnesses)
         else:
             with arguments.export.open("rb") as source:
                 if source.peek(2)[:2] == GZIP_MAGIC:
-                    verdict = verify_bundle(source, trusted, heads)
+                    verdict = verify_bundle(source, trusted, heads, witnesses)
                 else:
-                    verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source))
+                    verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source), witnesses)
     except (OSError, Malformed, ContainerFault) as why:
         print(f"chancery_verify: not checked: {why}", file=sys.stderr)
         return 2

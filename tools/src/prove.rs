@@ -15,6 +15,7 @@ use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::tree::tlog_proof::TlogProof;
 use chancery_ledger::tree::verifier_key::VerifierKey;
 use chancery_ledger::tree::{NodeHash, leaf_hash};
+use chancery_ledger::verify::{Known, Witnessing};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
@@ -45,6 +46,9 @@ enum What {
         /// Against the checkpoint that signs this many events; by default that of the event's own commit.
         #[arg(long)]
         size: Option<u64>,
+        /// Against the newest checkpoint that the daemon publishes, with the lines of witnesses that cosigned it.
+        #[arg(long, conflicts_with = "size")]
+        published: bool,
     },
     /// That the log's tree at one size is the beginning of its tree at another: what C2SP `tlog-witness` calls an
     /// add-checkpoint request.
@@ -76,7 +80,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 fn of_log(opened: &Opened, what: &What) -> anyhow::Result<String> {
     let log = &*opened.log;
     match *what {
-        What::Inclusion { seq, size } => {
+        What::Inclusion { published: true, .. } => bail!("a log does not say what is published: ask the daemon"),
+        What::Inclusion { seq, size, .. } => {
             let seq = Seq(seq);
             let record = log.record(seq)?;
             let record =
@@ -156,8 +161,12 @@ struct Tree {
 fn of_running(daemon: &Daemon, what: &What) -> anyhow::Result<String> {
     let get = |path: &str| -> anyhow::Result<String> { Ok(daemon.get(path)?.body_mut().read_to_string()?) };
     match what {
-        What::Inclusion { seq, size } => {
-            let size = size.map_or(String::new(), |size| format!("&size={size}"));
+        What::Inclusion { seq, size, published } => {
+            let size = match size {
+                Some(size) => format!("&size={size}"),
+                None if *published => "&published=true".to_owned(),
+                None => String::new(),
+            };
             let text = get(&format!("/v1/events/{seq}/proof?header=true{size}"))?;
             checked(TlogProof::parse(text.as_bytes()).context("the daemon did not answer with a tlog-proof")?)
         }
@@ -179,12 +188,20 @@ fn of_running(daemon: &Daemon, what: &What) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// When a file cannot be read, is no proof, or what it is to be checked by is missing.
-pub fn verify(files: &[PathBuf], key: Option<&VerifierKey>, heads: &[Seal]) -> anyhow::Result<bool> {
-    let key = key.context("a proof is worth what the key is that it is checked by: give --key")?;
+pub fn verify(files: &[PathBuf], known: &Known) -> anyhow::Result<bool> {
+    let key = known
+        .key
+        .as_ref()
+        .map(|(key, _)| key)
+        .context("a proof is worth what the key is that it is checked by: give --key")?;
     let mut all_hold = true;
     for file in files {
         let text = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let said = if text.starts_with(b"old ") { consistent(&text, key, heads) } else { included(&text, key) };
+        let said = match text.starts_with(b"old ") {
+            true => consistent(&text, key, &known.heads),
+            false => included(&text, key),
+        };
+        let said = said.map(|said| said.and_then(|(holds, seal)| witnessed(holds, &seal, known.witnesses.as_ref())));
         let said = match said.with_context(|| format!("{} was not checked", file.display()))? {
             Ok(holds) => format!("HOLDS: {holds}"),
             Err(why) => {
@@ -197,8 +214,19 @@ pub fn verify(files: &[PathBuf], key: Option<&VerifierKey>, heads: &[Seal]) -> a
     Ok(all_hold)
 }
 
-/// What a file proves, or why it proves nothing.
-type Said = Result<String, String>;
+/// What a file proves, and by which checkpoint, or why it proves nothing.
+type Said = Result<(String, Seal), String>;
+
+/// What is proved, and how many of the witnesses that are trusted cosigned the checkpoint; or why that is not enough.
+fn witnessed(holds: String, seal: &Seal, witnessing: Option<&Witnessing>) -> Result<String, String> {
+    let Some(Witnessing { policy, is_required }) = witnessing else { return Ok(holds) };
+    let cosigners = policy.cosigners(seal).map_err(|error| format!("a witness's line: {error}"))?;
+    let verdict = format!("{} of {} witnesses cosigned the checkpoint", cosigners.len(), policy.witnesses().len());
+    if *is_required && !policy.is_met_by(|key| cosigners.contains(&key)) {
+        return Err(format!("{verdict}, which is not what the policy asks for"));
+    }
+    Ok(format!("{holds}; {verdict}"))
+}
 
 fn included(text: &[u8], key: &VerifierKey) -> anyhow::Result<Said> {
     let proof = match TlogProof::parse(text) {
@@ -211,13 +239,16 @@ fn included(text: &[u8], key: &VerifierKey) -> anyhow::Result<Said> {
         return Ok(Err(error.to_string()));
     }
     Ok(match Envelope::parse(header) {
-        Ok(event) if event.seq == proof.index => Ok(format!(
-            "event {} of {} is among the first {} that the checkpoint signs; hash {}",
-            proof.index,
-            key.origin,
-            proof.seal.checkpoint().size,
-            chancery_ledger::link::header_hash(header)
-        )),
+        Ok(event) if event.seq == proof.index => {
+            let holds = format!(
+                "event {} of {} is among the first {} that the checkpoint signs; hash {}",
+                proof.index,
+                key.origin,
+                proof.seal.checkpoint().size,
+                chancery_ledger::link::header_hash(header)
+            );
+            Ok((holds, proof.seal))
+        }
         Ok(event) => Err(format!("its header is that of event {}", event.seq)),
         Err(error) => Err(format!("its header: {error}")),
     })
@@ -237,6 +268,6 @@ fn consistent(text: &[u8], key: &VerifierKey, heads: &[Seal]) -> anyhow::Result<
     }
     Ok(proof.verify(old.checkpoint(), &key.key).map_err(|error| error.to_string()).map(|()| {
         let new = proof.seal.checkpoint().size;
-        format!("the tree of {} events is the beginning of that of {new}", proof.old)
+        (format!("the tree of {} events is the beginning of that of {new}", proof.old), proof.seal.clone())
     }))
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use chancery_ledger::body::Kind;
 use chancery_ledger::bundle::BundleReader;
+use chancery_ledger::time::Micros;
 use chancery_ledger::tree::seal::Seal;
-use chancery_ledger::tree::verifier_key::VerifierKey;
-use chancery_ledger::verify::{self, Known, Population, Report, Trust, YesNo};
+use chancery_ledger::tree::verifier_key::{CosignerKey, VerifierKey};
+use chancery_ledger::verify::{self, Known, Population, Report, Trust, Witnessing, YesNo};
+use chancery_ledger::witness::policy::WitnessPolicy;
 use clap::Args;
 use tempfile::NamedTempFile;
 
@@ -50,6 +52,14 @@ pub struct Trusted {
     /// A checkpoint of this log that you kept; the log must still contain what it signs. Can be given again.
     #[arg(long)]
     head: Vec<PathBuf>,
+    /// The verifier key of a witness you trust. Can be given again: any of them will do, and the verdict says how many
+    /// cosigned, and up to where.
+    #[arg(long, conflicts_with = "policy")]
+    witness: Vec<String>,
+    /// A C2SP tlog-policy file: its witnesses are those you trust, and a log that they did not cosign as its quorum asks for
+    /// is not what you ask for. If it names one log, that is the key you trust.
+    #[arg(long)]
+    policy: Option<PathBuf>,
 }
 
 /// Verifies, and prints the verdict. True if the log is whole.
@@ -59,7 +69,7 @@ pub struct Trusted {
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let (mut known, was_pinned) = arguments.trusted.known()?;
     if !arguments.proof.is_empty() {
-        return prove::verify(&arguments.proof, known.key.as_ref().map(|(key, _)| key), &known.heads);
+        return prove::verify(&arguments.proof, &known);
     }
     if !arguments.receipt.is_empty() {
         return receipt::verify(&arguments.receipt, known.key.as_ref().map(|(key, _)| key), arguments.json);
@@ -146,13 +156,30 @@ impl Trusted {
             heads.push(Seal::parse(&bytes).with_context(|| format!("{} is no checkpoint", path.display()))?);
         }
         heads.extend(pin.as_ref().map(|pin| pin.head.clone()));
+        let witnesses = self.witnessing()?;
+        let of_policy = witnesses.as_ref().and_then(|it| match it.policy.logs() {
+            [log] => Some(log.key.clone()),
+            _ => None,
+        });
         let was_pinned = pin.is_some();
-        let key = match (given, pin) {
+        let key = match (given.or(of_policy), pin) {
             (Some(key), _) => Some((key, Trust::Given)),
             (None, Some(pin)) => Some((pin.key, Trust::Pinned)),
             (None, None) => None,
         };
-        Ok((Known { key, heads }, was_pinned))
+        Ok((Known { key, heads, witnesses }, was_pinned))
+    }
+
+    /// The witnesses that are trusted, if any are named.
+    fn witnessing(&self) -> anyhow::Result<Option<Witnessing>> {
+        if let Some(path) = &self.policy {
+            let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let policy = WitnessPolicy::parse(&text).with_context(|| path.display().to_string())?;
+            return Ok(Some(Witnessing { policy, is_required: true }));
+        }
+        let keys: Result<Vec<CosignerKey>, _> = self.witness.iter().map(|key| key.parse()).collect();
+        let keys = keys.map_err(|error| anyhow!("--witness: {error}"))?;
+        Ok((!keys.is_empty()).then(|| Witnessing { policy: WitnessPolicy::any_of(keys), is_required: false }))
     }
 
     /// Advances the pin, if there is to be one and the log is whole.
@@ -202,6 +229,11 @@ impl Pin {
     }
 }
 
+/// Seconds since the Unix epoch as people read them; nothing for a time beyond all calendars.
+fn moment(secs: u64) -> Option<String> {
+    Some(Micros(i64::try_from(secs).ok()?.checked_mul(1_000_000)?).to_string())
+}
+
 fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     let trust = match report.trust {
         Trust::Given => "sealed by the key you gave",
@@ -235,7 +267,14 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
         Some(size) => writeln!(out, "  cut-off tail       excluded up to {size} events, by the heads you kept")?,
         None => writeln!(out, "  cut-off tail       not excluded: a log cannot show it; --head or --pin does")?,
     }
-    writeln!(out, "  witnesses          {}", report.witnesses)?;
+    match report.witnessed_size {
+        Some(size) => writeln!(out, "  witnesses          {}, up to {size} events", report.witnesses)?,
+        None => writeln!(out, "  witnesses          {}", report.witnesses)?,
+    }
+    for by in report.cosigned_by.iter().filter(|by| by.size.is_some()) {
+        let (size, time) = (by.size.unwrap_or_default(), by.time_secs.and_then(moment).unwrap_or_default());
+        writeln!(out, "    {} cosigned {size} events at {time}", by.witness)?;
+    }
     if let Some(bundle) = &report.bundle {
         print_population(out, bundle)?;
     }

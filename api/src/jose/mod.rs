@@ -13,7 +13,7 @@ use chancery_ledger::body::ledger::{Algorithm, Purpose};
 use chancery_ledger::ids::{KeyId, ThingId as _, TreeSize, parse_uuid};
 use chancery_ledger::keystore::{Keystore, KeystoreError, SecretName, Secrets as _};
 use chancery_ledger::time::Micros;
-use chancery_projections::identity::state::{KEYS, PublicKeyRow, TOKEN_KEY_LIST, TOKEN_KEYS, purpose_code};
+use chancery_projections::identity::state::{KEYS, PublicKeyRow, SIGNING_KEYS, TOKEN_KEY_LIST, purpose_code};
 use chancery_projections::rows::{Order, Rows, RowsError, Scan};
 use chancery_projections::token::decide::exchange::LIFE_SECS;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
@@ -202,7 +202,7 @@ pub fn key_to_provide(data_dir: &Path, purpose: Purpose, identity: &dyn Rows) ->
     if purpose != Purpose::JwtRs256 {
         return Ok(Vec::new());
     }
-    match TOKEN_KEYS.get(identity, purpose_code(purpose))? {
+    match SIGNING_KEYS.get(identity, purpose_code(purpose))? {
         Some(key) => {
             rsa_file::read(&key_directory(data_dir), &key.public)?;
             Ok(key.public)
@@ -211,7 +211,7 @@ pub fn key_to_provide(data_dir: &Path, purpose: Purpose, identity: &dyn Rows) ->
     }
 }
 
-/// There is no key to sign tokens with.
+/// There is no key to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvideError {
     /// Its file cannot be used.
@@ -221,7 +221,7 @@ pub enum ProvideError {
     #[error("the key to sign tokens with cannot be looked up: {0}")]
     Rows(#[from] RowsError),
     /// It was not put in place.
-    #[error("no key to sign tokens with could be put in place: {0}")]
+    #[error("no key to sign with could be put in place: {0}")]
     NotDecided(String),
 }
 

@@ -145,7 +145,7 @@ pub fn prepared(app: &App, principal: &Principal, mut command: Command) -> Resul
                 made.map_err(|error| no_key(&error))?
             }
             // The decider makes the one, and refuses the other.
-            Purpose::JwtEddsa | Purpose::OrgCa => Vec::new(),
+            Purpose::JwtEddsa | Purpose::Witness | Purpose::OrgCa => Vec::new(),
         };
     }
     if let Command::ExchangeToken(exchange) = &mut command {

@@ -17,3 +17,4 @@ pub mod result;
 pub mod selection;
 pub mod stream;
 pub mod views;
+pub mod witness;

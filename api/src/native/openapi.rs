@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use super::batch::{self, LineAnswer};
 use super::call::Call;
 use super::operation::{Access, Content, Form, Operation, Parameter, Place};
+use chancery_projections::scope::Scope;
+
 use crate::problem::{Problem, ProblemBody};
 use crate::response::{self, Response};
 use crate::router::{ROUTES, Route};
@@ -153,6 +155,12 @@ fn describe(operation: &Operation, problem: &Schema, written: &mut SchemaGenerat
             described["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, { "signature": [] }]);
         }
         Access::Scope(scope) => described["description"] = json!(format!("Needs the scope `{scope}`.")),
+        Access::Tree => {
+            let scope = Scope::LedgerRead;
+            let text = format!("Needs the scope `{scope}`, or nothing where the operator lets anybody read the tree.");
+            described["description"] = json!(text);
+            described["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, {}]);
+        }
     }
     described
 }

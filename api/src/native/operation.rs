@@ -45,6 +45,8 @@ pub enum Access {
     CredentialOrSignature,
     /// A credential with a scope.
     Scope(Scope),
+    /// The scope to read the ledger; nothing, where the operator lets anybody read the tree.
+    Tree,
 }
 
 /// A parameter.

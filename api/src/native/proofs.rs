@@ -23,6 +23,7 @@ use super::operation::{Access, Content, Form, Operation, SEQ_MAX, path, query};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::problem::Problem;
+use crate::publishing::{cosigned_seal, newest_checkpoint};
 use crate::response::{self, Response};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -37,19 +38,19 @@ const NO_CHECKPOINT: Rejection = Rejection::NotFound { thing: "checkpoint" };
 /// `GET /checkpoint`.
 pub const CHECKPOINT: Operation = Operation {
     id: "getCheckpoint",
-    summary: "The newest seal: a C2SP checkpoint of the whole log, as a signed note.",
-    access: Access::Scope(Scope::LedgerRead),
+    summary: "The newest checkpoint, as a signed note with the lines of witnesses that cosigned it: where the operator's policy asks for witnesses, the newest published one, and else the newest seal.",
+    access: Access::Tree,
     parameters: &[],
     bodies: &[],
     answers: &[Content::text(TEXT)],
-    problems: &[],
+    problems: &[404],
     handler: |call| Box::pin(checkpoint(call)),
 };
 
 /// `GET /v1/ledger/checkpoints/{size}`.
 pub const CHECKPOINT_OF: Operation = Operation {
     id: "getCheckpointOfSize",
-    summary: "The seal of the commit after which the log had this many events: a C2SP checkpoint.",
+    summary: "The seal of the commit after which the log had this many events, with the lines of witnesses that cosigned it: a C2SP checkpoint.",
     access: Access::Scope(Scope::LedgerRead),
     parameters: &[path("size", SIZE, "How many events it signs.")],
     bodies: &[],
@@ -62,7 +63,7 @@ pub const CHECKPOINT_OF: Operation = Operation {
 pub const TILE: Operation = Operation {
     id: "getTile",
     summary: "A piece of the tree, as C2SP `tlog-tiles` has it: hashes, or, at the level `entries`, the events' headers. Entries are for principals of the root tenant.",
-    access: Access::Scope(Scope::LedgerRead),
+    access: Access::Tree,
     parameters: &[
         path("level", Form::Text { max: 7 }, "The level, from 0 to 7, or `entries`."),
         path(
@@ -85,6 +86,7 @@ pub const PROOF: Operation = Operation {
     parameters: &[
         path("seq", Form::Number { min: 0, max: SEQ_MAX }, "The event's position in the log."),
         query("size", SIZE, "Prove it against the checkpoint that signs this many events, instead of its commit's."),
+        query("published", Form::Flag, "`true` proves it against the newest checkpoint, as `/checkpoint` has it."),
         query(
             "header",
             Form::Flag,
@@ -128,13 +130,12 @@ pub struct TreeView {
 }
 
 async fn checkpoint(call: Call) -> Result<Response, Problem> {
-    let log = call.app.engine().log();
-    let (_, seal) = log.last_seal()?.ok_or(StoreError::Empty)?;
+    let (_, seal) = newest_checkpoint(&call.app)?.ok_or(NO_CHECKPOINT)?;
     Ok(response::typed(StatusCode::OK, TEXT, seal))
 }
 
 async fn checkpoint_of(call: Call) -> Result<Response, Problem> {
-    let seal = seal_at(&*call.app.engine().log(), size(&call, "size"))?.ok_or(NO_CHECKPOINT)?;
+    let seal = cosigned_seal(&call.app, &*call.app.engine().log(), size(&call, "size"))?.ok_or(NO_CHECKPOINT)?;
     Ok(response::typed(StatusCode::OK, TEXT, seal))
 }
 
@@ -181,11 +182,19 @@ async fn proof(call: Call) -> Result<Response, Problem> {
     if !sees(call.principal()?, tenant) {
         return Err(not_found.into());
     }
-    let (size, seal) = match call.number("size").map(TreeSize) {
-        None => log.seal_of(seq)?.ok_or(not_found)?,
-        Some(size) if seq >= size.next() => return Err(NO_CHECKPOINT.into()),
-        Some(size) => (size, seal_at(&*log, size)?.ok_or(NO_CHECKPOINT)?),
+    let size = match call.number("size").map(TreeSize) {
+        Some(_) if call.flag("published") == Some(true) => {
+            let why = "and `published` exclude each other; name one".to_owned();
+            return Err(Problem::Parameter { parameter: "size".to_owned(), why });
+        }
+        Some(size) => size,
+        None if call.flag("published") == Some(true) => newest_checkpoint(&call.app)?.ok_or(NO_CHECKPOINT)?.0,
+        None => log.seal_of(seq)?.ok_or(not_found)?.0,
     };
+    if seq >= size.next() {
+        return Err(NO_CHECKPOINT.into());
+    }
+    let seal = cosigned_seal(&call.app, &*log, size)?.ok_or(NO_CHECKPOINT)?;
     let header = (call.flag("header") == Some(true)).then(|| record.header.to_vec());
     Ok(response::typed(StatusCode::OK, TEXT, render(&*log, seq, header, size, &seal)?))
 }
@@ -198,7 +207,7 @@ async fn prove_consistency(call: Call) -> Result<Response, Problem> {
     }
     let nodes = StoreNodes(&*log);
     let tree = |size: TreeSize| -> Result<TreeView, Problem> {
-        let seal = seal_at(&*log, size)?.map(|seal| String::from_utf8_lossy(&seal).into_owned());
+        let seal = cosigned_seal(&call.app, &*log, size)?.map(|seal| String::from_utf8_lossy(&seal).into_owned());
         Ok(TreeView { size: size.0, root: Frontier::resume(size, &nodes)?.root().to_string(), checkpoint: seal })
     };
     let proof = consistency(old, new, &nodes).map_err(unprovable)?;
@@ -208,12 +217,6 @@ async fn prove_consistency(call: Call) -> Result<Response, Problem> {
 
 fn size(call: &Call, name: &str) -> TreeSize {
     TreeSize(call.number(name).unwrap_or(SEQ_MAX))
-}
-
-/// The seal of the commit that ended at a size; `None` when none did.
-fn seal_at(log: &dyn LogStore, size: TreeSize) -> Result<Option<Bytes>, StoreError> {
-    let Some(last) = size.last() else { return Ok(None) };
-    Ok(log.seal_of(last)?.filter(|(sealed, _)| *sealed == size).map(|(_, seal)| seal))
 }
 
 /// Whether a principal sees events of a tenant: its own, and in the root tenant the ledger's.

@@ -36,7 +36,8 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Live event streams that are open.
     pub streams: Gauge,
-    deliveries: Family<DeliveryLabels, Counter>,
+    deliveries: Family<OutcomeLabels, Counter>,
+    cosignatures: Family<OutcomeLabels, Counter>,
     sink_next: Family<SinkLabels, Gauge<u64, AtomicU64>>,
     sink_failed: Family<SinkLabels, Gauge>,
     gauges: Gauges,
@@ -77,11 +78,11 @@ struct CommandLabels {
     command: &'static str,
 }
 
-/// What becomes of an event that was posted to a destination.
+/// What becomes of what others are told or asked: an event posted to a destination, a checkpoint sent to a witness.
 const OUTCOMES: [&str; 2] = ["delivered", "failed"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeliveryLabels {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
@@ -127,6 +128,7 @@ impl Metrics {
             deliveries: Family::default(),
             sink_next: Family::default(),
             sink_failed: Family::default(),
+            cosignatures: Family::default(),
             gauges: Gauges {
                 sequencer: Default::default(),
                 queue: Gauge::default(),
@@ -158,13 +160,16 @@ impl Metrics {
         registry.register("event_streams", "Live event streams open", metrics.streams.clone());
         for outcome in OUTCOMES {
             // Told from the start on, so that an alarm can tell none from nobody who counts.
-            drop(metrics.deliveries.get_or_create(&DeliveryLabels { outcome }));
+            drop(metrics.deliveries.get_or_create(&OutcomeLabels { outcome }));
+            drop(metrics.cosignatures.get_or_create(&OutcomeLabels { outcome }));
         }
         registry.register("deliveries", "Events posted to destinations, by outcome", metrics.deliveries.clone());
         let help = "Position of the next event that a sink is told; less than log_events by what it lacks";
         registry.register("sink_next_event", help, metrics.sink_next.clone());
         let help = "1 when a sink did not take events when last tried";
         registry.register("sink_failed", help, metrics.sink_failed.clone());
+        let help = "Cosignatures that witnesses were asked for, by outcome";
+        registry.register("cosignatures", help, metrics.cosignatures.clone());
         let gauges = &metrics.gauges;
         let sequencer = [
             ("commands_answered", "Commands that the sequencer answered"),
@@ -197,7 +202,14 @@ impl Metrics {
     pub fn count_delivery(&self, delivered: bool) {
         let [done, failed] = OUTCOMES;
         let outcome = if delivered { done } else { failed };
-        self.deliveries.get_or_create(&DeliveryLabels { outcome }).inc();
+        self.deliveries.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts a witness that was asked to cosign a checkpoint.
+    pub fn count_cosignature(&self, delivered: bool) {
+        let [done, failed] = OUTCOMES;
+        let outcome = if delivered { done } else { failed };
+        self.cosignatures.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Notes how far a sink has been told.

@@ -166,7 +166,7 @@ fn the_whole_log_is_exported_while_the_daemon_runs() {
     (0..10).for_each(|n| drop(daemon.register(&format!("a{n}"))));
     let keys = daemon.get("/v1/identity/keys?of=ledger&order=ascending").ok();
     let key = keys["items"][0]["verifier_key"].as_str().unwrap().parse().unwrap();
-    let known = Known { key: Some((key, Trust::Given)), heads: Vec::new() };
+    let known = Known { key: Some((key, Trust::Given)), ..Known::default() };
     let events = daemon.get("/v1/views").ok()["events"].as_u64().unwrap();
     for path in ["/v1/ledger/export", "/v1/ledger/export?bodies=false"] {
         let export = daemon.get(path);

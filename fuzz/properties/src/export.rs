@@ -60,7 +60,7 @@ pub fn hold(input: &[u8]) -> &'static str {
 }
 
 fn trusting(heads: Vec<chancery_ledger::tree::seal::Seal>) -> Known {
-    Known { key: Some((verifier_key(1), Trust::Given)), heads }
+    Known { key: Some((verifier_key(1), Trust::Given)), heads, ..Known::default() }
 }
 
 /// A report that agrees with itself.

@@ -16,7 +16,7 @@ use chancery_ledger::keys::SigningKey;
 use chancery_ledger::link::{Hash, body_hash, header_hash};
 use chancery_ledger::time::Micros;
 use chancery_ledger::tree::seal::{Checkpoint, Seal};
-use chancery_ledger::tree::verifier_key::VerifierKey;
+use chancery_ledger::tree::verifier_key::{CosignerKey, VerifierKey};
 use chancery_ledger::tree::{Frontier, leaf_hash};
 use chancery_ledger::verify::Item;
 use zeroize::Zeroizing;
@@ -58,6 +58,12 @@ pub fn key(seed: u8) -> SigningKey {
 #[must_use]
 pub fn verifier_key(seed: u8) -> VerifierKey {
     VerifierKey { origin: ORIGIN.to_owned(), key: key(seed).public() }
+}
+
+/// The log's witness, whose key is that of the seed 5.
+#[must_use]
+pub fn witness() -> CosignerKey {
+    CosignerKey { name: "witness.test".to_owned(), key: key(5).public() }
 }
 
 /// A log, and everything that was ever signed of it.

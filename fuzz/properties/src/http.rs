@@ -17,11 +17,18 @@ use chancery_api::config::Config;
 use chancery_api::egress::Egress;
 use chancery_api::observability::metrics::Metrics;
 use chancery_api::server::serve_stream;
+use chancery_ledger::actor::Actor;
 use chancery_ledger::event_ref::{EventRef, Lane};
-use chancery_ledger::ids::{Seq, render_typeid};
+use chancery_ledger::ids::{Seq, TreeSize, render_typeid};
 use chancery_ledger::time::Micros;
-use chancery_projections::context::Clock;
+use chancery_ledger::tree::consistency_proof::ConsistencyProof;
+use chancery_ledger::witness::policy::WitnessPolicy;
+use chancery_projections::command::ProvideWitnessKey;
+use chancery_projections::context::{Caller, Clock};
 use chancery_projections::engine::{Engine, EngineConfig};
+use chancery_projections::identity::state::LEDGER;
+use chancery_projections::sequencer;
+use chancery_projections::views::View;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -29,6 +36,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::genuine::{LOG, verifier_key};
 use crate::words::Words;
 use crate::world::{START, Seeded};
 
@@ -60,6 +68,7 @@ pub const WORDS: &[&str] = &[
     "$SIZE",
     "$TRANSACTION",
     "$DISPUTE",
+    "$LOG",
 ];
 /// Inputs after which the ledger is begun anew.
 const INPUTS_MAX: u32 = 256;
@@ -108,6 +117,19 @@ impl Clock for Standing {
     }
 }
 
+/// The policy of a witness of the genuine log.
+fn policy() -> WitnessPolicy {
+    let text = format!("log {}\nquorum none\n", verifier_key(1));
+    WitnessPolicy::parse(text.as_bytes()).expect("a policy")
+}
+
+/// What the genuine log asks its witness about its first checkpoint, when it takes that of a size for the last cosigned.
+#[must_use]
+pub fn add_checkpoint(old: u64) -> String {
+    let seal = LOG.seals[0].clone();
+    ConsistencyProof { old: TreeSize(old), path: Vec::new(), seal }.render()
+}
+
 /// The daemon but for its process and its socket.
 struct Service {
     runtime: Runtime,
@@ -136,7 +158,9 @@ impl Service {
         let (stop, stopping) = watch::channel(false);
         // Nobody notes refused log-ins here: they would wait for a minute to be over.
         let (refusals, _) = refusals::channel();
-        let app = App::new(Arc::new(engine), Config::defaults(), Metrics::new(), refusals, stopping)
+        let mut config = Config::defaults();
+        config.witnesses = Arc::new(policy());
+        let app = App::new(Arc::new(engine), config, Metrics::new(), refusals, stopping)
             .with_egress(Egress::shut("nobody is called from here"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
         let mut service = Self { runtime, app: Arc::new(app), stop, words: Words::default(), inputs: 0, dir };
@@ -216,6 +240,7 @@ impl Service {
         let filed = self.command("FileDispute", json!({"agent": payer, "reason": "it lied"}));
         self.words.mean("DISPUTE", text(&filed, "/result/dispute/id"));
         self.words.mean("PAYER", &payer);
+        self.witness();
         let published =
             self.ask(&Request::of(&self.words.fill(b"POST /v1/views/roots\nauthorization: Bearer $ADMIN\n\n")));
         assert_eq!(published.status, 200, "{}", String::from_utf8_lossy(&published.body));
@@ -232,6 +257,22 @@ impl Service {
             self.words.mean(word, id);
             self.words.mean(prefix, render_typeid(&prefix.to_ascii_lowercase(), uuid));
         }
+    }
+
+    /// Cosigns the genuine log's first checkpoint, as its witness.
+    fn witness(&mut self) {
+        let identity = self.app.views().get(View::Identity).store.snapshot();
+        let ledger = LEDGER.get(&identity, ()).unwrap().expect("there is a ledger");
+        let tenant = ledger.root.expect("it has a root tenant");
+        let caller = Caller { tenant, actor: Actor::system() };
+        let provide = sequencer::Request::new(tenant, caller, ProvideWitnessKey {});
+        let provided = self.app.sequencer().submit(provide).expect("it is taken");
+        let provided = self.runtime.block_on(async { timeout(PATIENCE, provided).await });
+        provided.expect("it is answered").expect("it is durable").answer.expect("a key is provided");
+        self.words.mean("LOG", policy().logs()[0].origin_hash());
+        let text = ["POST /witness/add-checkpoint\n\n", &add_checkpoint(0)].concat();
+        let answer = self.ask(&Request::of(text.as_bytes()));
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     }
 
     fn command(&self, name: &str, params: Value) -> Value {

@@ -1,20 +1,24 @@
-//! What is signed as text: seals, proofs, verifier keys, what agents sign, and view receipts. Nothing that its key did not
-//! sign is ever believed.
+//! What is signed as text: seals, proofs, cosignatures, verifier keys, what agents sign, and view receipts; and what witnesses
+//! and their logs send, with policies. Nothing that its key did not sign is ever believed.
 
 use chancery_ledger::ids::Seq;
 use chancery_ledger::signature_base::SignatureBase;
+use chancery_ledger::tree::consistency_proof::ConsistencyProof;
 use chancery_ledger::tree::leaf_hash;
 use chancery_ledger::tree::proof::{PROOF_HASHES_MAX, verify_consistency, verify_inclusion};
 use chancery_ledger::tree::seal::{SEAL_BYTES_MAX, Seal};
 use chancery_ledger::tree::tlog_proof::TlogProof;
-use chancery_ledger::tree::verifier_key::VerifierKey;
+use chancery_ledger::tree::verifier_key::{CosignerKey, VerifierKey};
+use chancery_ledger::witness::cosignature::Cosignature;
+use chancery_ledger::witness::policy::WitnessPolicy;
 use chancery_projections::view_receipt::receipt::Receipt;
 
-use crate::genuine::{LOG, ORIGIN, key, verifier_key};
+use crate::genuine::{LOG, ORIGIN, key, verifier_key, witness};
 
 /// `signed` or `proven` when it is a seal or proof of the genuine log, `seal`, `proof` and `key` when it is some other, `base`
 /// when it is what an agent can sign, and `receipt` when it is a view receipt: there is none of the genuine log, whose views were
-/// never published.
+/// never published. `cosigned` when the genuine log's witness cosigned it, `foreign` when it is what some log sends to a witness,
+/// `cosigner` when it is a witness's key, and `policy`.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -36,8 +40,25 @@ pub fn hold(input: &[u8]) -> &'static str {
         assert!(!base.is_signed(&key(1).public(), &[0; 64]));
         found = "base";
     }
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(cosigner) = text.parse::<CosignerKey>()
+    {
+        assert_eq!(cosigner.to_string(), text, "a witness's key has one spelling");
+        found = "cosigner";
+    }
+    if let Ok(policy) = WitnessPolicy::parse(input) {
+        assert!(policy.is_met_by(|_| true), "a policy is met when everybody cosigned");
+        assert_eq!(policy.asks_for_witnesses(), !policy.is_met_by(|_| false), "and by nobody if it asks for nobody");
+        found = "policy";
+    }
+    if let Ok(request) = ConsistencyProof::parse_foreign(input) {
+        assert_eq!(request.render().as_bytes(), input, "a request has one spelling");
+        assert!(request.path.len() <= PROOF_HASHES_MAX);
+        found = if cosigned(&request.seal) { "cosigned" } else { "foreign" };
+    }
     if let Ok(seal) = Seal::parse(input) {
         found = if seal_holds(&seal, input) { "signed" } else { "seal" };
+        found = if cosigned(&seal) { "cosigned" } else { found };
     }
     if let Ok(proof) = TlogProof::parse(input) {
         found = if proof_holds(&proof, input) { "proven" } else { "proof" };
@@ -51,6 +72,14 @@ pub fn hold(input: &[u8]) -> &'static str {
         found = "receipt";
     }
     found
+}
+
+/// Whether the genuine log's witness cosigned it, which it did of the newest checkpoint alone.
+fn cosigned(seal: &Seal) -> bool {
+    let is_cosigned = matches!(Cosignature::of(seal, &witness()), Ok(Some(_)));
+    let newest = LOG.seals.last().map(Seal::text);
+    assert!(!is_cosigned || Some(seal.text()) == newest, "a cosignature was forged: {:?}", seal.checkpoint());
+    is_cosigned
 }
 
 fn seal_holds(seal: &Seal, input: &[u8]) -> bool {

@@ -113,7 +113,7 @@ fn exports() {
 #[test]
 fn texts() {
     let counts = play("notes", made::texts, || (), |input| notes::hold(input).to_owned());
-    for word in ["signed", "proven", "seal", "proof", "key", "base"] {
+    for word in ["signed", "proven", "seal", "proof", "key", "base", "cosigned", "foreign", "cosigner", "policy"] {
         assert!(counts.contains_key(word), "{counts:?}");
     }
 }

@@ -87,6 +87,8 @@ pub enum Purpose {
     JwtEddsa,
     /// JSON Web Tokens, RS256.
     JwtRs256,
+    /// Cosignatures of other logs' checkpoints.
+    Witness,
 }
 
 /// How a key signs.

@@ -15,6 +15,7 @@ pub mod token;
 pub mod transaction;
 pub mod trust;
 pub mod view_roots;
+pub mod witness;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -282,6 +283,8 @@ kinds! {
     511 version 1 delivery::SubscriptionChanged,
     512 version 1 delivery::SubscriptionEnded,
     520 version 1 delivery::DeliveriesRecorded,
+    610 version 1 witness::CheckpointCosigned,
+    612 version 1 witness::WitnessedCheckpoint,
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn agent(n: u8) -> Subject {
 }
 
 fn trusting() -> Known {
-    Known { key: Some((verifier_key(1), Trust::Given)), heads: Vec::new() }
+    Known { key: Some((verifier_key(1), Trust::Given)), ..Known::default() }
 }
 
 fn manifest(choice: Choice, bodies: Bodies, others: Others) -> Manifest {

@@ -60,7 +60,7 @@ pub enum SecretName {
     Data(Subject),
     /// The CA key of a tenant: an Ed25519 seed.
     OrgCa(TenantId),
-    /// A key that signs tokens: an Ed25519 seed.
+    /// A key that signs tokens or cosignatures: an Ed25519 seed.
     TokenSigning(KeyId),
     /// The private part of an agent's key that is kept for it: a scalar of P-256.
     AgentKey(KeyId),

@@ -73,6 +73,20 @@ impl ConsistencyProof {
     /// # Errors
     /// [`ConsistencyProofError::Malformed`], or [`ConsistencyProofError::Seal`] for the checkpoint's part.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConsistencyProofError> {
+        Self::parse_by(bytes, Seal::parse)
+    }
+
+    /// Reads the request that any log sends to its witnesses: its checkpoint may have extension lines.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_foreign(bytes: &[u8]) -> Result<Self, ConsistencyProofError> {
+        Self::parse_by(bytes, Seal::parse_foreign)
+    }
+
+    fn parse_by(
+        bytes: &[u8], parse_seal: impl Fn(&[u8]) -> Result<Seal, SealError>,
+    ) -> Result<Self, ConsistencyProofError> {
         use ConsistencyProofError::Malformed;
         if bytes.len() > TEXT_BYTES_MAX {
             return Err(Malformed("it is too long"));
@@ -89,7 +103,7 @@ impl ConsistencyProof {
         if path.len() > PROOF_HASHES_MAX {
             return Err(Malformed("its path is longer than any tree is high"));
         }
-        Ok(Self { old: TreeSize(old), path, seal: Seal::parse(note.as_bytes())? })
+        Ok(Self { old: TreeSize(old), path, seal: parse_seal(note.as_bytes())? })
     }
 
     /// Checks that the seal is signed by the log's key, and that its tree begins with that of an older checkpoint of the

@@ -12,7 +12,7 @@
 //! such as witnesses' cosignatures, may follow it; they are kept, and count for nothing here.
 
 use bytes::Bytes;
-use signed_note::{Note, NoteError, VerificationError, Verifier, Verifiers};
+use signed_note::{Note, NoteError, Signature, VerificationError, Verifier, Verifiers};
 
 use super::NodeHash;
 use super::origin::{ORIGIN_BYTES_MAX, is_origin};
@@ -61,11 +61,12 @@ pub enum SealError {
 
 impl Checkpoint {
     /// The text that is signed: three lines.
-    fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, self.root)
     }
 
-    fn parse(text: &[u8]) -> Result<Self, SealError> {
+    /// Reads the text; of one that has extension lines all but those.
+    fn parse(text: &[u8]) -> Result<(Self, bool), SealError> {
         let parsed = tlog_tiles::Checkpoint::from_bytes(text)
             .map_err(|_| SealError::Malformed("the text is not origin, size and root hash"))?;
         let checkpoint =
@@ -73,10 +74,8 @@ impl Checkpoint {
         if !is_origin(&checkpoint.origin) {
             return Err(SealError::Malformed("its origin is not one"));
         }
-        if checkpoint.render().as_bytes() != text {
-            return Err(SealError::Malformed("it has extension lines, which seals never have"));
-        }
-        Ok(checkpoint)
+        let is_extended = checkpoint.render().as_bytes() != text;
+        Ok((checkpoint, is_extended))
     }
 }
 
@@ -87,11 +86,27 @@ impl Seal {
     /// [`SealError::Malformed`] when the bytes differ in any way from what C2SP `signed-note` and `tlog-checkpoint`
     /// define, or carry extension lines.
     pub fn parse(bytes: &[u8]) -> Result<Self, SealError> {
+        match Self::parse_extended(bytes)? {
+            (_, true) => Err(SealError::Malformed("it has extension lines, which seals never have")),
+            (seal, false) => Ok(seal),
+        }
+    }
+
+    /// Reads the signed checkpoint of any log, which may have extension lines; they are signed, and mean nothing here.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), but for extension lines.
+    pub fn parse_foreign(bytes: &[u8]) -> Result<Self, SealError> {
+        Self::parse_extended(bytes).map(|(seal, _)| seal)
+    }
+
+    fn parse_extended(bytes: &[u8]) -> Result<(Self, bool), SealError> {
         if bytes.len() > SEAL_BYTES_MAX {
             return Err(SealError::Malformed("it is too long"));
         }
         let note = Note::from_bytes(bytes).map_err(|_| SealError::Malformed("it is not a signed note"))?;
-        Ok(Self { checkpoint: Checkpoint::parse(note.text())?, bytes: Bytes::copy_from_slice(bytes) })
+        let (checkpoint, is_extended) = Checkpoint::parse(note.text())?;
+        Ok((Self { checkpoint, bytes: Bytes::copy_from_slice(bytes) }, is_extended))
     }
 
     /// Signs a checkpoint in the name of its origin.
@@ -105,9 +120,7 @@ impl Seal {
         let mut note = checkpoint.render();
         let signature = key.sign(note.as_bytes()).to_vec();
         let id = key_id(&checkpoint.origin, &key.public());
-        let line = signed_note::Signature::new(checkpoint.origin.clone(), id, signature)
-            .map_err(|_| SealError::Origin)?
-            .to_bytes();
+        let line = Signature::new(checkpoint.origin.clone(), id, signature).map_err(|_| SealError::Origin)?.to_bytes();
         note.push('\n');
         let mut bytes = note.into_bytes();
         bytes.extend_from_slice(&line);
@@ -126,14 +139,53 @@ impl Seal {
         &self.bytes
     }
 
+    /// The text that is signed.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let end = self.bytes.windows(2).rposition(|pair| pair == b"\n\n").map_or(self.bytes.len(), |at| at + 1);
+        &self.bytes[..end]
+    }
+
+    /// Whether it has more signature lines than the one it was signed with.
+    #[must_use]
+    pub fn has_further_lines(&self) -> bool {
+        let lines = &self.bytes[self.text().len()..];
+        // The empty line before them, and each one's end.
+        lines.iter().filter(|byte| **byte == b'\n').count() > 2
+    }
+
+    /// The same checkpoint with further signature lines behind those it has.
+    ///
+    /// # Errors
+    /// [`SealError::Malformed`] when that is no note, or too long for one.
+    pub fn with_lines(&self, lines: &[u8]) -> Result<Self, SealError> {
+        Self::parse_foreign(&[&self.bytes, lines].concat())
+    }
+
+    /// The same checkpoint with the lines of the log's key alone.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn of_log_alone(&self, key: &PublicKey) -> Result<Self, SealError> {
+        let (by_log, _) = self.verified(key)?;
+        let mut bytes = [self.text(), b"\n"].concat();
+        by_log.iter().for_each(|line| bytes.extend(line.to_bytes()));
+        Ok(Self { checkpoint: self.checkpoint.clone(), bytes: bytes.into() })
+    }
+
     /// Checks the signature of the log's key. Lines of other names or keys are ignored, as C2SP demands.
     ///
     /// # Errors
     /// [`SealError::Signature`] when the key's line is missing or its signature is not strictly valid.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SealError> {
+        self.verified(key).map(drop)
+    }
+
+    /// The lines of the log's key, which are valid, and the others.
+    fn verified(&self, key: &PublicKey) -> Result<(Vec<Signature>, Vec<Signature>), SealError> {
         let known = LogKey { origin: &self.checkpoint.origin, id: key_id(&self.checkpoint.origin, key), key };
         let note = Note::from_bytes(&self.bytes).map_err(|_| SealError::Malformed("it is not a signed note"))?;
-        note.verify(&known).map(drop).map_err(|error| match error {
+        note.verify(&known).map_err(|error| match error {
             NoteError::MalformedNote => SealError::Malformed("it is not a signed note"),
             _ => SealError::Signature,
         })

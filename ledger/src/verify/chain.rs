@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::agents::{AgentFact, Agents};
-use super::item::{BodyState, KeyFact, Prepared, PreparedEvent};
+use super::item::{BodyState, Fact, Prepared, PreparedEvent};
 use super::population::Census;
 use super::report::{Against, BodyCounts, Finding, KeyInForce, Report, Trust, Why};
+use super::witnessed::Witnessed;
 use super::{Known, Pending, PendingSeal, SourceError};
 use crate::body::Kind;
 use crate::bundle::Manifest;
@@ -45,6 +46,7 @@ pub(super) struct Chain<'a> {
     agents: Agents,
     /// Roots of the log at the sizes of the reader's heads.
     head_roots: Vec<Option<NodeHash>>,
+    witnessed: Witnessed<'a>,
     chunk: Vec<(u64, Finding)>,
     findings: Vec<Finding>,
     findings_total: u64,
@@ -75,6 +77,7 @@ impl<'a> Chain<'a> {
             bodies: BodyCounts::default(),
             agents: Agents::default(),
             head_roots: vec![None; known.heads.len()],
+            witnessed: Witnessed::new(known),
             chunk: Vec::new(),
             findings: Vec::new(),
             findings_total: 0,
@@ -133,7 +136,7 @@ impl<'a> Chain<'a> {
                 }
                 self.time = header.time;
                 self.body(event.body);
-                self.key_fact(event.fact, header.kind);
+                self.fact(event.fact, header.kind);
                 let (seq, census) = (Seq(self.next), self.census.as_mut());
                 let lacking = census
                     .zip(event.role)
@@ -215,15 +218,20 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn key_fact(&mut self, fact: Option<Box<KeyFact>>, kind: u16) {
+    fn fact(&mut self, fact: Option<Box<Fact>>, kind: u16) {
         let first = self.next == 0;
         match fact.map(|fact| *fact) {
-            Some(KeyFact::Created { origin, key }) if first => {
+            Some(Fact::Created { origin, key }) if first => {
                 self.origin = Some(origin);
                 self.keys.push((1, key));
             }
-            Some(KeyFact::Added(key)) if !first => self.rotation = Some((self.next, key)),
-            Some(KeyFact::Broken(why)) => self.found(self.next, Why::Key, why),
+            Some(Fact::Added(key)) if !first => self.rotation = Some((self.next, key)),
+            Some(Fact::Broken(why)) => self.found(self.next, Why::Key, why),
+            Some(Fact::Cosigned(it)) if !first => {
+                let origin = self.origin.as_deref().unwrap_or_default();
+                let finding = self.witnessed.recorded(self.next, origin, &it);
+                self.chunk.extend(finding.map(|finding| (self.order, finding)));
+            }
             _ if first => self.found(0, Why::Key, "it is not the first event of a ledger"),
             _ if kind == Kind::LedgerCreated.code() => {
                 self.found(self.next, Why::Key, "a second ledger begins here");
@@ -246,6 +254,9 @@ impl<'a> Chain<'a> {
             let root = self.frontier.root();
             if checkpoint.root == root {
                 self.sealed = Some((self.next, root));
+                self.witnessed.sealed(self.next, root);
+                let findings = self.witnessed.lines(&seal, "the seal");
+                self.chunk.extend(findings.into_iter().map(|finding| (self.order, finding)));
             } else {
                 self.found(seq, Why::Checkpoint, "the seal does not sign the events before it");
                 self.roots_hold = false;
@@ -294,6 +305,9 @@ impl<'a> Chain<'a> {
         }
         self.check_trust();
         let not_compared = self.check_heads();
+        if let Some(finding) = self.witnessed.missing() {
+            self.keep(finding);
+        }
         let verifier_key =
             |key: &PublicKey| VerifierKey { origin: self.origin.clone().unwrap_or_default(), key: *key }.to_string();
         let keys = self
@@ -314,7 +328,9 @@ impl<'a> Chain<'a> {
             bodies: self.bodies,
             agent_signatures: self.agents.counts(),
             truncation_excluded_to: heads.filter(|size| !not_compared.contains(size)).max(),
-            witnesses: "unwitnessed",
+            witnesses: self.witnessed.verdict(),
+            witnessed_size: self.witnessed.size(),
+            cosigned_by: self.witnessed.by(),
             diverged: self.against.diverged,
             first_broken: self.findings.first().cloned(),
             bundle: self.census.map(|census| census.finish(whole, not_compared)),
@@ -370,6 +386,10 @@ impl<'a> Chain<'a> {
                 self.keep(Finding::new(self.next, Why::Truncated, detail));
             } else if root.is_some_and(|root| root != checkpoint.root) {
                 self.keep(Finding::new(last, Why::Diverged, "the log is not the one that the head given signs"));
+            } else if root.is_some() {
+                for finding in self.witnessed.lines(head, "the head given") {
+                    self.keep(finding);
+                }
             }
         }
         not_compared

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::agents::AgentFact;
 use super::population::{Census, Role};
 use crate::body::ledger::{Algorithm, FORMAT, Purpose};
+use crate::body::witness::CheckpointCosigned;
 use crate::body::{Body, BodyError, Kind};
 use crate::bundle::Piece;
 use crate::event::{HeaderError, Outline};
@@ -108,7 +109,7 @@ pub(super) struct PreparedEvent {
     pub leaf: NodeHash,
     pub nodes: Option<Vec<NodeHash>>,
     pub body: BodyState,
-    pub fact: Option<Box<KeyFact>>,
+    pub fact: Option<Box<Fact>>,
     /// What it is to a bundle's choice.
     pub role: Option<Role>,
     pub agent: Option<Box<AgentFact>>,
@@ -122,13 +123,14 @@ pub(super) enum BodyState {
     Damaged(Box<str>),
 }
 
-/// What an event says of the ledger's keys.
-pub(super) enum KeyFact {
+/// What an event says that bears on the verdict: of the ledger's keys, or of witnesses.
+pub(super) enum Fact {
     Created {
         origin: String,
         key: PublicKey,
     },
     Added(PublicKey),
+    Cosigned(CheckpointCosigned),
     /// It should say something of a key, and does not.
     Broken(&'static str),
 }
@@ -159,9 +161,9 @@ impl Prepared {
     }
 }
 
-fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<KeyFact>, Option<AgentFact>) {
+fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<Fact>, Option<AgentFact>) {
     let about_keys = [Kind::LedgerCreated.code(), Kind::SigningKeyAdded.code()].contains(&header.kind);
-    let broken = |why| about_keys.then_some(KeyFact::Broken(why));
+    let broken = |why| about_keys.then_some(Fact::Broken(why));
     let unread = || AgentFact::unread(header.kind);
     let Some(body) = body else {
         let why = "its body is withheld, and the log's keys are not known without it";
@@ -171,7 +173,7 @@ fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<KeyFa
         return (BodyState::Damaged("the body does not have the hash in the header".into()), None, unread());
     }
     match Body::decode(header.kind, header.version, body) {
-        Ok((_, body)) => (BodyState::Intact, key_fact(&body), AgentFact::of(body)),
+        Ok((_, body)) => (BodyState::Intact, fact(&body), AgentFact::of(body)),
         Err(BodyError::Unknown { .. }) => (BodyState::Unknown, broken("its version is not known"), unread()),
         Err(BodyError::Codec(error)) => {
             (BodyState::Damaged(format!("the body is not of its kind: {error}").into()), None, unread())
@@ -179,21 +181,22 @@ fn body_state(header: &Outline, body: Option<&[u8]>) -> (BodyState, Option<KeyFa
     }
 }
 
-fn key_fact(body: &Body) -> Option<KeyFact> {
+fn fact(body: &Body) -> Option<Fact> {
     match body {
         Body::LedgerCreated(created) if created.format != FORMAT => {
-            Some(KeyFact::Broken("the log is of a format that is not known"))
+            Some(Fact::Broken("the log is of a format that is not known"))
         }
         Body::LedgerCreated(created) => match (created.algorithm, PublicKey::from_slice(&created.public)) {
-            (Algorithm::Ed25519, Some(key)) => Some(KeyFact::Created { origin: created.origin.clone(), key }),
-            _ => Some(KeyFact::Broken("its sealing key is no Ed25519 key")),
+            (Algorithm::Ed25519, Some(key)) => Some(Fact::Created { origin: created.origin.clone(), key }),
+            _ => Some(Fact::Broken("its sealing key is no Ed25519 key")),
         },
         Body::SigningKeyAdded(added) if added.purpose == Purpose::Seal => {
             match (added.algorithm, PublicKey::from_slice(&added.public)) {
-                (Algorithm::Ed25519, Some(key)) => Some(KeyFact::Added(key)),
-                _ => Some(KeyFact::Broken("its sealing key is no Ed25519 key")),
+                (Algorithm::Ed25519, Some(key)) => Some(Fact::Added(key)),
+                _ => Some(Fact::Broken("its sealing key is no Ed25519 key")),
             }
         }
+        Body::CheckpointCosigned(cosigned) => Some(Fact::Cosigned(cosigned.clone())),
         _ => None,
     }
 }

@@ -8,10 +8,11 @@ mod chain;
 mod item;
 mod population;
 mod report;
+mod witnessed;
 
 pub use item::{Item, SourceError, StoreItems};
 pub use population::Population;
-pub use report::{AgentSignatures, BodyCounts, Checks, Finding, KeyInForce, Report, Trust, Why, YesNo};
+pub use report::{AgentSignatures, BodyCounts, Checks, CosignedBy, Finding, KeyInForce, Report, Trust, Why, YesNo};
 
 use std::io::Read;
 
@@ -21,6 +22,7 @@ use crate::bundle::{BundleReader, Piece};
 use crate::keys::PublicKey;
 use crate::tree::seal::Seal;
 use crate::tree::verifier_key::VerifierKey;
+use crate::witness::policy::WitnessPolicy;
 
 use agents::PendingSignature;
 use chain::Chain;
@@ -37,6 +39,17 @@ pub struct Known {
     pub key: Option<(VerifierKey, Trust)>,
     /// Checkpoints of this log that the reader kept: the log must contain what they sign.
     pub heads: Vec<Seal>,
+    /// The witnesses that the reader trusts.
+    pub witnesses: Option<Witnessing>,
+}
+
+/// The witnesses that a reader trusts, and whether enough of them must have cosigned.
+#[derive(Debug, Clone)]
+pub struct Witnessing {
+    /// Which, and how many of them are enough.
+    pub policy: WitnessPolicy,
+    /// Whether a log that fewer of them cosigned is not what the reader asks for.
+    pub is_required: bool,
 }
 
 /// Verifies a log. `progress` is told how many events have been read.

@@ -31,6 +31,8 @@ pub enum Why {
     Signature,
     /// What an agent is said to have signed, it did not sign, or not so, or not then, or signed once and it stands twice.
     AgentSignature,
+    /// A trusted witness did not make a cosignature that is recorded or shown as its own.
+    Cosignature,
     /// The store holds something that is no record.
     Record,
     /// The export is damaged or cut short.
@@ -39,10 +41,12 @@ pub enum Why {
     Head,
     /// The log is shorter than a head from elsewhere.
     Truncated,
-    /// The log contradicts a head from elsewhere.
+    /// The log contradicts a head from elsewhere, or one that a trusted witness cosigned.
     Diverged,
     /// A bundle lacks what was asked for.
     Choice,
+    /// Fewer witnesses cosigned than the reader's policy asks for.
+    Unwitnessed,
 }
 
 impl fmt::Display for Why {
@@ -58,12 +62,14 @@ impl fmt::Display for Why {
             Self::Checkpoint => "checkpoint",
             Self::Signature => "signature",
             Self::AgentSignature => "agent_signature",
+            Self::Cosignature => "cosignature",
             Self::Record => "record",
             Self::Container => "container",
             Self::Head => "head",
             Self::Truncated => "truncated",
             Self::Diverged => "diverged",
             Self::Choice => "choice",
+            Self::Unwitnessed => "unwitnessed",
         })
     }
 }
@@ -137,6 +143,17 @@ pub struct Checks {
     pub keys_consistent: YesNo,
 }
 
+/// What a witness of the reader's cosigned last of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CosignedBy {
+    /// The witness, as a verifier key.
+    pub witness: String,
+    /// How many events; nothing, when it cosigned no checkpoint that is known here.
+    pub size: Option<u64>,
+    /// When, in seconds since the Unix epoch.
+    pub time_secs: Option<u64>,
+}
+
 /// How many bodies stood how to their headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct BodyCounts {
@@ -184,8 +201,13 @@ pub struct Report {
     pub agent_signatures: AgentSignatures,
     /// Up to which size the reader's heads exclude that the tail was cut off; beyond it, nothing in a log can.
     pub truncation_excluded_to: Option<u64>,
-    /// Whether others signed its checkpoints.
-    pub witnesses: &'static str,
+    /// How many of the reader's witnesses cosigned the log up to [`witnessed_size`](Self::witnessed_size), or
+    /// `unwitnessed`.
+    pub witnesses: String,
+    /// The greatest size up to which enough of the reader's witnesses cosigned the log.
+    pub witnessed_size: Option<u64>,
+    /// What each of the reader's witnesses cosigned last.
+    pub cosigned_by: Vec<CosignedBy>,
     /// Whether a signed head contradicts the log.
     pub diverged: bool,
     /// The first broken event.
@@ -227,6 +249,9 @@ impl Against {
             Why::Tree => self.tree = true,
             Why::Checkpoint => (self.authentic, self.tree) = (true, true),
             Why::Signature => (self.authentic, self.keys) = (true, true),
+            Why::Cosignature => self.keys = true,
+            // Nothing is wrong with the log; it is not what the reader asks for.
+            Why::Unwitnessed => {}
             Why::Diverged => (self.tree, self.diverged) = (true, true),
             // What is there is still what it is.
             Why::Choice => {}

@@ -140,7 +140,7 @@ fn check(items: &[Item], known: &Known) -> Report {
 }
 
 fn trusting(seed: u8) -> Known {
-    Known { key: Some((verifier_key(seed), Trust::Given)), heads: Vec::new() }
+    Known { key: Some((verifier_key(seed), Trust::Given)), ..Known::default() }
 }
 
 #[track_caller]
@@ -200,7 +200,7 @@ fn a_good_log_is_whole_for_whoever_trusts_any_of_its_keys() {
 fn whoever_trusts_another_key_or_origin_is_told_so() {
     assert_eq!(check(&good(), &trusting(3)).first_broken.unwrap().reason, Why::Key);
     let elsewhere = VerifierKey { origin: "chancery.test/other".to_owned(), key: key(1).public() };
-    let known = Known { key: Some((elsewhere, Trust::Pinned)), heads: Vec::new() };
+    let known = Known { key: Some((elsewhere, Trust::Pinned)), ..Known::default() };
     let report = check(&good(), &known);
     assert_eq!(report.first_broken.unwrap().reason, Why::Key);
     assert_eq!(report.trust, Trust::Pinned);
@@ -614,5 +614,143 @@ mod agents {
             assert!(report.whole, "{:#?}", report.findings);
             assert_eq!(report.agent_signatures, AgentSignatures { checked: 0, unchecked: 1 });
         }
+    }
+}
+
+mod witnessed {
+    //! Cosignatures in the log and on heads, by whom the reader trusts and by whom not.
+
+    use super::*;
+    use crate::body::witness::CheckpointCosigned;
+    use crate::tree::verifier_key::CosignerKey;
+    use crate::witness::cosignature::Cosignature;
+
+    fn witness(seed: u8) -> CosignerKey {
+        CosignerKey { name: format!("witness.test/{seed}"), key: key(seed).public() }
+    }
+
+    fn any_of(seeds: &[u8]) -> Known {
+        let policy = WitnessPolicy::any_of(seeds.iter().map(|seed| witness(*seed)).collect());
+        Known { witnesses: Some(Witnessing { policy, is_required: false }), ..trusting(1) }
+    }
+
+    fn policy(text: &str) -> Known {
+        let lines: Vec<_> = [21, 22, 23].map(|seed| format!("witness w{seed} {}\n", witness(seed))).into();
+        let policy = WitnessPolicy::parse([&lines.concat(), text].concat().as_bytes()).unwrap();
+        Known { witnesses: Some(Witnessing { policy, is_required: true }), ..trusting(1) }
+    }
+
+    fn newest(forge: &Forge) -> Seal {
+        let seals = forge.items.iter().rev().find_map(|item| match item {
+            Item::Seal(bytes) => Some(Seal::parse(bytes).unwrap()),
+            Item::Event { .. } => None,
+        });
+        seals.unwrap()
+    }
+
+    fn cosigned(seal: &Seal, seed: u8) -> CheckpointCosigned {
+        let (size, root) = (seal.checkpoint().size.0, Hash(seal.checkpoint().root.0));
+        let cosignature = Cosignature::sign(seal.text(), &key(seed), 1_700_000_000 + size).to_bytes().to_vec();
+        let ledger = LedgerId(uuid_v7(1, [1; 10]));
+        CheckpointCosigned { ledger, size, root, witness: witness(seed).to_string(), cosignature }
+    }
+
+    /// Commits of which the witnesses named cosigned: 4 events by 21 and 22, 9 by 21, 12 by 23.
+    fn log() -> Forge {
+        let mut forge = Forge::new(1);
+        forge.agents(3);
+        forge.seal();
+        for seeds in [&[21, 22][..], &[21], &[23]] {
+            let seal = newest(&forge);
+            for seed in seeds {
+                forge.event(cosigned(&seal, *seed));
+            }
+            forge.agents(2);
+            forge.seal();
+        }
+        forge
+    }
+
+    #[test]
+    fn who_cosigned_what_is_told() {
+        let items = log().items;
+        let said = |known: &Known| {
+            let report = check(&items, known);
+            assert!(report.whole, "{:#?}", report.findings);
+            (report.witnesses, report.witnessed_size)
+        };
+        assert_eq!(said(&trusting(1)), ("unwitnessed".to_owned(), None));
+        assert_eq!(said(&any_of(&[24])), ("unwitnessed".to_owned(), None));
+        assert_eq!(said(&any_of(&[21])), ("1 of 1".to_owned(), Some(8)));
+        assert_eq!(said(&any_of(&[22, 24])), ("1 of 2".to_owned(), Some(4)));
+        assert_eq!(said(&any_of(&[21, 22, 23])), ("1 of 3".to_owned(), Some(11)));
+        // Who cosigned 11 events cosigned the first 8 of them.
+        assert_eq!(said(&policy("group g 2 w21 w22 w23\nquorum g\n")), ("2 of 3".to_owned(), Some(8)));
+        assert_eq!(said(&policy("group g all w21 w22 w23\nquorum g\n")), ("3 of 3".to_owned(), Some(4)));
+        let by = check(&items, &any_of(&[22, 24])).cosigned_by;
+        assert_eq!((by[0].size, by[0].time_secs), (Some(4), Some(1_700_000_004)));
+        assert_eq!((by[1].witness.clone(), by[1].size), (witness(24).to_string(), None));
+    }
+
+    #[test]
+    fn a_log_that_too_few_cosigned_is_not_what_a_policy_asks_for() {
+        let mut forge = Forge::new(1);
+        let seal = newest(&forge);
+        forge.event(cosigned(&seal, 21));
+        forge.seal();
+        let report = check(&forge.items, &policy("group g 2 w21 w22 w23\nquorum g\n"));
+        let first = report.first_broken.unwrap();
+        assert_eq!((first.seq, first.reason, report.witnesses.as_str()), (0, Why::Unwitnessed, "unwitnessed"));
+        assert_eq!(report.checks.keys_consistent, YesNo::Yes, "the log itself is whole");
+        assert!(check(&forge.items, &policy("quorum w21\n")).whole);
+        assert!(check(&forge.items, &policy("quorum none\n")).whole);
+    }
+
+    #[test]
+    fn what_a_trusted_witness_did_not_say_is_found_and_what_others_say_is_nothing() {
+        let mut forge = Forge::new(1);
+        forge.agents(1);
+        forge.seal();
+        let mut lie = cosigned(&newest(&forge), 22);
+        lie.witness = witness(21).to_string();
+        forge.event(lie);
+        forge.seal();
+        let first = check(&forge.items, &any_of(&[21])).first_broken.unwrap();
+        assert_eq!((first.seq, first.reason), (2, Why::Cosignature));
+        assert!(check(&forge.items, &any_of(&[22])).whole);
+        assert!(check(&forge.items, &trusting(1)).whole);
+    }
+
+    #[test]
+    fn a_witness_that_saw_another_log_shows_the_divergence() {
+        let mut shown = Forge::new(1);
+        shown.time = 2_000;
+        shown.agents(2);
+        shown.seal();
+        let mut forge = Forge::new(1);
+        forge.agents(2);
+        forge.seal();
+        forge.event(cosigned(&newest(&shown), 21));
+        forge.seal();
+        let report = check(&forge.items, &any_of(&[21]));
+        let first = report.first_broken.unwrap();
+        assert_eq!((first.seq, first.reason, report.diverged), (2, Why::Diverged, true));
+        assert_eq!(report.witnesses, "unwitnessed");
+    }
+
+    #[test]
+    fn lines_of_a_head_count_too() {
+        let mut forge = Forge::new(1);
+        forge.agents(2);
+        forge.seal();
+        let seal = newest(&forge);
+        let line = |at| Cosignature { time_secs: at, ..Cosignature::sign(seal.text(), &key(21), 7) };
+        let head = |at| seal.with_lines(&line(at).line(&witness(21)).unwrap()).unwrap();
+        let known = Known { heads: vec![head(7)], ..any_of(&[21]) };
+        let report = check(&forge.items, &known);
+        assert_eq!((report.witnesses.as_str(), report.witnessed_size), ("1 of 1", Some(3)));
+        let report = check(&forge.items, &Known { heads: vec![head(8)], ..any_of(&[21]) });
+        let first = report.first_broken.unwrap();
+        assert_eq!((first.seq, first.reason), (2, Why::Cosignature));
     }
 }

@@ -257,7 +257,7 @@ fn requested() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {
-    /// What the key signs: `seal`, `jwt_eddsa` or `jwt_rs256`.
+    /// What the key signs: `seal`, `jwt_eddsa`, `jwt_rs256` or `witness`.
     #[serde(default = "seal")]
     pub purpose: Purpose,
     /// The new key's public part, where its private part lies in the key directory; the API sets it.

@@ -10,6 +10,7 @@ mod execution;
 mod issuer;
 mod token;
 mod trust;
+mod witness;
 
 use chancery_ledger::ids::{Subject, ThingId};
 use serde::{Deserialize as _, Serialize};
@@ -21,6 +22,7 @@ pub use execution::*;
 pub use issuer::*;
 pub use token::*;
 pub use trust::*;
+pub use witness::*;
 
 use crate::identity::state::AgentStatus;
 use crate::scope::Scope;
@@ -259,6 +261,12 @@ commands! {
     ProvideTokenKey needs Internal about |_| None;
     /// (92) Publish what the rows of the views come to.
     PublishViewRoots needs Internal about |_| None;
+    /// (92) See that there is a key to cosign other logs' checkpoints with.
+    ProvideWitnessKey needs Internal about |_| None;
+    /// (92) What a witness said of a checkpoint of this log.
+    RecordCosignature needs Internal about |_| None;
+    /// (92) Cosign another log's checkpoint, if it continues the newest one cosigned.
+    WitnessCheckpoint needs Internal about |_| None;
     /// (18) Refused log-ins, noted by the daemon itself.
     NoteAuthentication needs Internal about |_| None;
 }

@@ -114,6 +114,8 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TailLost(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
+        | Body::CheckpointCosigned(_)
+        | Body::WitnessedCheckpoint(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

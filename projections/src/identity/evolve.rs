@@ -17,14 +17,15 @@ use super::state::{
     CREDENTIALS_OF_AGENT, Certificate, Challenge, Credential, GRANTS, Granted, HANDLES, IDLE_IN_ORGANISATION,
     IDLE_IN_TENANT, IdleAgents, KEY_LIST, KEYS, KIND_IN_TENANT, LEDGER, LISTED, LISTED_NOW, LISTED_PLACE, Ledger,
     MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST, MEMBERSHIPS, Member, Membership, ORG_CAS, ORGANISATION_LIST,
-    ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT, Organisation, PublicKeyRow, SEALING_KEY, STANDING_IN_TENANT,
-    STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS, TOKEN_KEY_LIST, TOKEN_KEYS,
-    Tenant, VIEW_ROOTS, ViewRoots, purpose_code,
+    ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT, Organisation, PublicKeyRow, SEALING_KEY, SIGNING_KEYS,
+    STANDING_IN_TENANT, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS,
+    TOKEN_KEY_LIST, Tenant, VIEW_ROOTS, ViewRoots, purpose_code,
 };
 use crate::rows::table::{Key, Table};
 use crate::rows::{RowsError, RowsMut};
 
 mod issuer;
+mod witness;
 
 /// Brings the identity view forward by one event.
 ///
@@ -38,7 +39,9 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::SigningKeyRetired(retired) => {
             let key = KEYS.update(rows, retired.key, "a public key", |key| key.retired = Some(at))?;
             match key.purpose {
-                Purpose::JwtEddsa | Purpose::JwtRs256 => TOKEN_KEYS.delete(rows, purpose_code(key.purpose)),
+                Purpose::JwtEddsa | Purpose::JwtRs256 | Purpose::Witness => {
+                    SIGNING_KEYS.delete(rows, purpose_code(key.purpose))
+                }
                 Purpose::Seal | Purpose::OrgCa => Ok(()),
             }
         }
@@ -287,6 +290,8 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             VIEW_ROOTS.put(rows, (), &roots)
         }
         Body::CommandSigned(signed) => nonces::spend(rows, event.time, signed),
+        Body::CheckpointCosigned(it) => witness::cosigned(rows, it),
+        Body::WitnessedCheckpoint(it) => witness::witnessed(rows, event, it),
         // Facts of the log alone: the journal finds them, no row changes.
         Body::TailLost(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),
         // Other domains' events.
@@ -366,9 +371,10 @@ fn signing_key_added(rows: &mut dyn RowsMut, event: &Event, added: &SigningKeyAd
         (Purpose::Seal, _) => SEALING_KEY.put(rows, (), &key)?,
         (Purpose::OrgCa, Some(tenant)) => ORG_CAS.put(rows, tenant, &key)?,
         (Purpose::JwtEddsa | Purpose::JwtRs256, _) => {
-            TOKEN_KEYS.put(rows, purpose_code(added.purpose), &key)?;
+            SIGNING_KEYS.put(rows, purpose_code(added.purpose), &key)?;
             TOKEN_KEY_LIST.append(rows, (), &key.key)?;
         }
+        (Purpose::Witness, _) => SIGNING_KEYS.put(rows, purpose_code(added.purpose), &key)?,
         (Purpose::OrgCa, None) => {}
     }
     add_key(rows, &key)

@@ -23,9 +23,11 @@ use crate::scope::Scope;
 
 mod issuer;
 mod view_roots;
+mod witness;
 
 pub use issuer::*;
 pub use view_roots::*;
+pub use witness::*;
 
 /// The ledger, under `()`.
 pub const LEDGER: Table<Ledger> = Table::new(1);
@@ -103,8 +105,8 @@ pub const LISTED_PLACE: Table<u64> = Table::new(52).for_readers();
 pub const STANDING_IN_TENANT: Subset = Subset::new(53).for_readers();
 /// Whose an identity key is or was, by key.
 pub const AGENTS_BY_KEY: Table<AgentId> = Table::new(62).for_readers();
-/// The key that signs tokens now, by the code of its purpose.
-pub const TOKEN_KEYS: Table<PublicKeyRow> = Table::new(60);
+/// The ledger's own key that signs tokens or cosignatures now, by the code of its purpose.
+pub const SIGNING_KEYS: Table<PublicKeyRow> = Table::new(60);
 /// Every key that ever signed tokens, under `()`.
 pub const TOKEN_KEY_LIST: DenseList<KeyId> = DenseList::new(61).for_readers();
 

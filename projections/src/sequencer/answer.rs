@@ -14,6 +14,7 @@ use crate::execution::transaction::TRANSACTIONS;
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{
     AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
+    WITNESSED,
 };
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
 use crate::rows::{Rows, RowsError};
@@ -124,7 +125,7 @@ pub(super) fn output(
         }
         Command::RemoveIssuerRule(it) => Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, it.rule)?)),
         Command::NoteAuthentication(_) | Command::PublishViewRoots(_) => Output::Done,
-        Command::RotateSigningKey(_) | Command::ProvideTokenKey(_) => {
+        Command::RotateSigningKey(_) | Command::ProvideTokenKey(_) | Command::ProvideWitnessKey(_) => {
             let (_, added) = fact!(events, SigningKeyAdded)?;
             Output::SigningKey(row!(KEYS, identity, added.key)?)
         }
@@ -208,7 +209,8 @@ pub(super) fn output(
         Command::ChangeSubscription(it) => subscription(execution, it.subscription, None)?,
         Command::EndSubscription(it) => subscription(execution, it.subscription, None)?,
         Command::Redeliver(it) => subscription(execution, it.subscription, None)?,
-        Command::RecordDeliveries(_) => Output::Done,
+        Command::RecordDeliveries(_) | Command::RecordCosignature(_) => Output::Done,
+        Command::WitnessCheckpoint(it) => Output::Witnessed(WITNESSED.get(identity, it.log.as_str())?.map(Box::new)),
     })
 }
 

@@ -95,7 +95,9 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::SubscriptionCreated(_)
         | Body::SubscriptionChanged(_)
         | Body::SubscriptionEnded(_)
-        | Body::DeliveriesRecorded(_) => Ok(()),
+        | Body::DeliveriesRecorded(_)
+        | Body::CheckpointCosigned(_)
+        | Body::WitnessedCheckpoint(_) => Ok(()),
     }
 }
 

@@ -214,7 +214,9 @@ pub fn standing(tables: &Standings, rows: &mut dyn RowsMut, event: &Event) -> Re
         | Body::SubscriptionCreated(_)
         | Body::SubscriptionChanged(_)
         | Body::SubscriptionEnded(_)
-        | Body::DeliveriesRecorded(_) => Ok(None),
+        | Body::DeliveriesRecorded(_)
+        | Body::CheckpointCosigned(_)
+        | Body::WitnessedCheckpoint(_) => Ok(None),
     }
 }
 

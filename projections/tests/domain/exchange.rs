@@ -10,7 +10,7 @@ use chancery_ledger::keys::SigningKey;
 use chancery_ledger::keystore::{SecretName, Secrets as _};
 use chancery_projections::command::*;
 use chancery_projections::context::Caller;
-use chancery_projections::identity::state::{KEYS, TOKEN_KEYS, purpose_code};
+use chancery_projections::identity::state::{KEYS, SIGNING_KEYS, purpose_code};
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::views::View;
@@ -51,7 +51,7 @@ fn a_client_that_proves_itself_gets_a_token_of_its_own() {
     assert_eq!(issued.scopes, asked, "in the order asked");
     assert_eq!(issued.expires.0 % 1_000_000, 0, "at a whole second");
     assert_eq!(issued.expires.0.div_euclid(1_000_000) - w.now.0.div_euclid(1_000_000), 3600);
-    let key = TOKEN_KEYS.get(w.views.get(View::Identity), purpose_code(Purpose::JwtEddsa)).unwrap().unwrap();
+    let key = SIGNING_KEYS.get(w.views.get(View::Identity), purpose_code(Purpose::JwtEddsa)).unwrap().unwrap();
     assert_eq!(issued.key, Some(key.key));
     let again = the!(&w.when(exchange(&id, &secret, &asked)).then_decided(), TokenIssued);
     assert_ne!(again.token, issued.token);
@@ -139,7 +139,7 @@ fn a_key_is_provided_once_and_rotated_with_its_predecessor_retired() {
     let events = rotated.then(&[Kind::SigningKeyRetired, Kind::SigningKeyAdded]);
     assert_eq!(the!(&events, SigningKeyRetired).key, added.key);
     let rows = w.views.get(View::Identity);
-    let now = TOKEN_KEYS.get(rows, purpose_code(eddsa)).unwrap().unwrap();
+    let now = SIGNING_KEYS.get(rows, purpose_code(eddsa)).unwrap().unwrap();
     assert_eq!(now.key, the!(&events, SigningKeyAdded).key);
     assert_eq!(KEYS.get(rows, added.key).unwrap().unwrap().retired, Some(w.now), "what it signed can be checked");
     w.when(RotateSigningKey { purpose: Purpose::OrgCa, public: vec![1] }).then_invalid("purpose");

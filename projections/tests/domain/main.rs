@@ -24,4 +24,5 @@ mod transactions;
 mod trust;
 mod usage;
 mod views;
+mod witnesses;
 mod world;

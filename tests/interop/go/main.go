@@ -8,6 +8,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -29,10 +31,47 @@ const (
 	width  = 1 << height
 )
 
+// cosigner checks a witness's line of a checkpoint, which C2SP tlog-cosignature defines and the library does not know: a
+// time, and a signature of it and the checkpoint's text.
+type cosigner struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func newCosigner(vkey string) (*cosigner, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("a witness's key is NAME+ID+KEY")
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 4 {
+		return nil, fmt.Errorf("not the key of a witness: %s", vkey)
+	}
+	id := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	hash := binary.BigEndian.Uint32(id[:4])
+	if fmt.Sprintf("%08x", hash) != parts[1] {
+		return nil, fmt.Errorf("not the id of this key: %s", vkey)
+	}
+	return &cosigner{parts[0], hash, ed25519.PublicKey(key[1:])}, nil
+}
+
+func (c *cosigner) Name() string    { return c.name }
+func (c *cosigner) KeyHash() uint32 { return c.hash }
+
+func (c *cosigner) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(signature), text)
+	return ed25519.Verify(c.key, []byte(message), signature[8:])
+}
+
 // ledger is where a ledger is read from; spoil names what is changed by a bit on the way.
 type ledger struct {
 	url, apiKey, spoil string
 	verifier           note.Verifier
+	witnesses          []note.Verifier
 	tiles, bundles     int
 }
 
@@ -67,9 +106,18 @@ func (l *ledger) get(what, path string) ([]byte, error) {
 
 // open checks a checkpoint's signature and reads what it signs.
 func (l *ledger) open(checkpoint []byte) (tlog.Tree, error) {
-	opened, err := note.Open(checkpoint, note.VerifierList(l.verifier))
+	opened, err := note.Open(checkpoint, note.VerifierList(append(l.witnesses, l.verifier)...))
 	if err != nil {
 		return tlog.Tree{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	signed := map[string]bool{}
+	for _, signature := range opened.Sigs {
+		signed[fmt.Sprintf("%s+%08x", signature.Name, signature.Hash)] = true
+	}
+	for _, wanted := range append(l.witnesses, l.verifier) {
+		if !signed[fmt.Sprintf("%s+%08x", wanted.Name(), wanted.KeyHash())] {
+			return tlog.Tree{}, fmt.Errorf("checkpoint: not signed by %s", wanted.Name())
+		}
 	}
 	lines := strings.Split(opened.Text, "\n")
 	if len(lines) != 4 || lines[0] != l.verifier.Name() || lines[3] != "" {
@@ -221,6 +269,7 @@ func run() error {
 	flag.StringVar(&l.url, "url", "", "the daemon's address")
 	flag.StringVar(&l.spoil, "spoil", "", "change a bit of: checkpoint, tile, entries, proof, consistency")
 	key := flag.String("key", "", "the verifier key to trust")
+	witnesses := flag.String("witnesses", "", "verifier keys of witnesses that must have cosigned, parted by commas")
 	older := flag.String("old", "", "a file with an older checkpoint")
 	events := flag.Int("events", 10, "how many random events to check")
 	seed := flag.Int64("seed", 1, "what they are drawn by")
@@ -228,6 +277,13 @@ func run() error {
 	var err error
 	if l.verifier, err = note.NewVerifier(*key); err != nil {
 		return err
+	}
+	for _, vkey := range strings.FieldsFunc(*witnesses, func(char rune) bool { return char == ',' }) {
+		witness, err := newCosigner(vkey)
+		if err != nil {
+			return err
+		}
+		l.witnesses = append(l.witnesses, witness)
 	}
 	checkpoint, err := l.get("checkpoint", "/checkpoint")
 	if err != nil {
@@ -247,7 +303,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	// It may be older than its witnesses.
+	newest := l.witnesses
+	l.witnesses = nil
 	old, err := l.open(kept)
+	l.witnesses = newest
 	if err != nil {
 		return fmt.Errorf("the older one: %w", err)
 	}

@@ -64,7 +64,7 @@ impl Present {
         let heads = last.and_then(|(_, seal)| Seal::parse(&seal).ok()).into_iter().collect();
         let bar = progress::events(Some(log.size().0), "verifying the log that is there");
         let items = StoreItems::new(&log, TreeSize(u64::MAX));
-        let report = verify::verify(items, &Known { heads, key: None }, |events| bar.set_position(events))?;
+        let report = verify::verify(items, &Known { heads, ..Known::default() }, |events| bar.set_position(events))?;
         bar.finish_and_clear();
         if let Some(broken) = report.first_broken {
             return Ok(Self::Damaged { log: Box::new(log), cause: broken.to_string() });

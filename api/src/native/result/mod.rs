@@ -233,6 +233,8 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
             CommandResult { policy: Some(Box::new(policy_view(kind, &key, Some(policy)))), ..none }
         }
         Output::Transaction(row) => CommandResult { transaction: Some(Box::new(transaction(*row, opener)?)), ..none },
+        // Answered to the log that asked, in the words of its protocol (`native::witness`).
+        Output::Witnessed(_) => none,
         Output::SigningKey(row) => CommandResult {
             sealing_key: Some(Box::new(KeyResult {
                 id: row.key,

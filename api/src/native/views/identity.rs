@@ -3,7 +3,7 @@
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::ids::{TenantId, ThingKind};
 use chancery_ledger::keys::PublicKey;
-use chancery_ledger::tree::verifier_key::VerifierKey;
+use chancery_ledger::tree::verifier_key::{CosignerKey, VerifierKey};
 use chancery_projections::identity::state::AgentStatus;
 use chancery_projections::identity::view::{
     self, AgentFilter, AgentView, CertificateView, ChallengeView, CredentialFilter, CredentialView, LedgerView,
@@ -26,7 +26,7 @@ pub struct KeyView {
     /// The key.
     #[serde(flatten)]
     pub key: PublicKeyView,
-    /// Of a key that seals the log: what its verifiers trust, as a C2SP verifier key.
+    /// Of a key that seals the log, or cosigns others: what verifiers trust, as a C2SP verifier key.
     pub verifier_key: Option<String>,
 }
 
@@ -186,10 +186,14 @@ async fn keys(call: Call) -> Result<Response, Problem> {
     Ok(page(&Page { items, next: found.next }))
 }
 
-/// What verifiers of the log's seals trust, of a key that makes them.
+/// What verifiers trust, of a key that makes seals, or cosigns other logs' checkpoints.
 fn verifier_key(origin: &str, key: &PublicKeyView) -> Option<String> {
-    let public = PublicKey::from_slice(&key.public.0).filter(|_| key.purpose == Purpose::Seal)?;
-    Some(VerifierKey { origin: origin.to_owned(), key: public }.to_string())
+    let (name, public) = (origin.to_owned(), PublicKey::from_slice(&key.public.0));
+    match key.purpose {
+        Purpose::Seal => Some(VerifierKey { origin: name, key: public? }.to_string()),
+        Purpose::Witness => Some(CosignerKey { name, key: public? }.to_string()),
+        Purpose::OrgCa | Purpose::JwtEddsa | Purpose::JwtRs256 => None,
+    }
 }
 
 async fn tenants(call: Call) -> Result<Response, Problem> {

@@ -3,17 +3,19 @@
 mod requests;
 
 use chancery_api::native::batch::MEDIA_TYPE;
-use chancery_fuzz_properties::genuine::{self, LOG, key, verifier_key};
+use chancery_fuzz_properties::genuine::{self, LOG, key, verifier_key, witness};
 use chancery_fuzz_properties::{command, envelope};
 use chancery_ledger::body::Kind;
 use chancery_ledger::event::Envelope;
 use chancery_ledger::ids::{Seq, TreeSize};
 use chancery_ledger::link::body_hash;
+use chancery_ledger::tree::consistency_proof::ConsistencyProof;
 use chancery_ledger::tree::proof::{consistency, inclusion};
 use chancery_ledger::tree::seal::{Checkpoint, Seal};
 use chancery_ledger::tree::tlog_proof::TlogProof;
 use chancery_ledger::tree::{NodeHash, Nodes, leaf_hash, node_hash};
 use chancery_ledger::verify::Item;
+use chancery_ledger::witness::cosignature::Cosignature;
 use chancery_projections::command::Command;
 
 pub use requests::{request_words, requests};
@@ -163,6 +165,20 @@ pub fn texts() -> Seeds {
     ];
     add("base".into(), lines.join("\n").as_bytes());
     add("base-without-digest".into(), lines[..3].join("\n").as_bytes());
+
+    add("cosigner".into(), witness().to_string().as_bytes());
+    let cosignature = Cosignature::sign(newest.text(), &key(5), 1_679_315_147);
+    let cosigned = newest.with_lines(&cosignature.line(&witness()).unwrap()).unwrap();
+    add("seal-cosigned".into(), cosigned.bytes());
+    let path = consistency(earlier, size, &Leaves).unwrap();
+    add("request-cosigned".into(), ConsistencyProof { old: earlier, path, seal: cosigned }.render().as_bytes());
+    add("request-extended".into(), format!("old 0\n\n{extended}").as_bytes());
+    let policy = format!(
+        "# both\nlog {}\nwitness w {} https://w.example\ngroup g any w\nquorum g\n",
+        verifier_key(1),
+        witness()
+    );
+    add("policy".into(), policy.as_bytes());
     seeds
 }
 

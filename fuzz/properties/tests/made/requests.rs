@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chancery_api::dialect::orgkernel;
 use chancery_api::router::{ROUTES, Route};
+use chancery_fuzz_properties::genuine::LOG;
 use chancery_fuzz_properties::http;
 use chancery_projections::trust::scoring::Scoring;
 
@@ -34,6 +35,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("level", "0"),
     ("*index", "000.p/1"),
     ("size", "$SIZE"),
+    ("log", "$LOG"),
     ("old", "0"),
     ("new", "1"),
 ];
@@ -49,6 +51,8 @@ pub fn requests() -> Seeds {
             "submitCommand" => line("OpenMission", "{}"),
             "queryTrust" => r#"{"agents":["$AGENT"]}"#.to_owned(),
             "tryScope" => "{}".to_owned(),
+            // Cosigned already, and said again.
+            "witnessCheckpoint" => http::add_checkpoint(LOG.seals[0].checkpoint().size.0),
             "tryScoring" => serde_json::to_string(&Scoring::default()).unwrap(),
             _ => String::new(),
         };

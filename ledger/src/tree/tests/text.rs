@@ -195,7 +195,7 @@ fn verifier_keys_have_one_spelling() {
         ("PeterNeumann+c74f20a3+not base64".to_owned(), Malformed),
         (NEUMANN.replace("PeterNeumann", "Peter Neumann"), Malformed),
         (format!("{NEUMANN}\n"), Malformed),
-        (NEUMANN.replace("+ARpc", "+AhpC"), Algorithm),
+        (NEUMANN.replace("+ARpc", "+AhpC"), Algorithm { wanted: 1 }),
         (format!("PeterNeumann+c74f20a3+{}", encoded(&of_small_order)), Key),
         (format!("PeterNeumann+c74f20a3+{}", encoded(&[1; 32])), Key),
         (NEUMANN.replace("c74f20a3", "c74f20a4"), Id),

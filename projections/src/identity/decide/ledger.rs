@@ -1,4 +1,4 @@
-//! The ledger's own keys: the one that seals commits, and those that sign tokens. And what its views come to.
+//! The ledger's own keys: the one that seals commits, and those that sign tokens and cosignatures. And what its views come to.
 
 use chancery_ledger::body::Body;
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded, SigningKeyRetired};
@@ -11,7 +11,7 @@ use super::tenant;
 use crate::command::{ProvideTokenKey, PublishViewRoots, RotateSigningKey};
 use crate::context::Context;
 use crate::decision::{Decided, State, Stop};
-use crate::identity::state::{LEDGER, PublicKeyRow, SEALING_KEY, TOKEN_KEYS, VIEW_ROOTS, purpose_code};
+use crate::identity::state::{LEDGER, PublicKeyRow, SEALING_KEY, SIGNING_KEYS, VIEW_ROOTS, purpose_code};
 use crate::output::Output;
 use crate::rejection::Rejection;
 use crate::rows::{FORMAT, RowsError};
@@ -27,14 +27,14 @@ pub fn rotate(state: &State<'_>, command: &RotateSigningKey, ctx: &mut Context<'
     }
     let old = match command.purpose {
         Purpose::Seal => Some(SEALING_KEY.get(state.identity, ())?.ok_or(RowsError::Missing("the sealing key"))?),
-        purpose => TOKEN_KEYS.get(state.identity, purpose_code(purpose))?,
+        purpose => SIGNING_KEYS.get(state.identity, purpose_code(purpose))?,
     };
     if old.as_ref().is_some_and(|old| old.public == command.public) {
         return Err(Rejection::KeyInUse.into());
     }
     let added = match command.purpose {
         Purpose::Seal => sealing_key(&command.public, ctx)?,
-        purpose => token_key(purpose, &command.public, ctx)?,
+        purpose => own_key(purpose, &command.public, ctx)?,
     };
     let retired = old.map(|old| Body::from(retired(old)));
     Ok(Decided::facts(TenantId::LEDGER, retired.into_iter().chain([added.into()]).collect()))
@@ -45,10 +45,22 @@ pub fn rotate(state: &State<'_>, command: &RotateSigningKey, ctx: &mut Context<'
 /// # Errors
 /// [`Rejection::Invalid`].
 pub fn provide_token_key(state: &State<'_>, command: &ProvideTokenKey, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
-    if let Some(key) = TOKEN_KEYS.get(state.identity, purpose_code(command.purpose))? {
+    if let Some(key) = SIGNING_KEYS.get(state.identity, purpose_code(command.purpose))? {
         return Ok(Decided::unchanged(Output::SigningKey(key)));
     }
-    let added = token_key(command.purpose, &command.public, ctx)?;
+    let added = own_key(command.purpose, &command.public, ctx)?;
+    Ok(Decided::facts(TenantId::LEDGER, vec![added.into()]))
+}
+
+/// Decides [`ProvideWitnessKey`](crate::command::ProvideWitnessKey).
+///
+/// # Errors
+/// None but those of reading rows and making keys.
+pub fn provide_witness_key(state: &State<'_>, ctx: &mut Context<'_>) -> Result<Decided, Stop> {
+    if let Some(key) = SIGNING_KEYS.get(state.identity, purpose_code(Purpose::Witness))? {
+        return Ok(Decided::unchanged(Output::SigningKey(key)));
+    }
+    let added = own_key(Purpose::Witness, &[], ctx)?;
     Ok(Decided::facts(TenantId::LEDGER, vec![added.into()]))
 }
 
@@ -74,12 +86,12 @@ fn sealing_key(public: &[u8], ctx: &mut Context<'_>) -> Result<SigningKeyAdded, 
     Ok(SigningKeyAdded { key, purpose: Purpose::Seal, algorithm: Algorithm::Ed25519, public, tenant: None })
 }
 
-/// A new key to sign tokens with: an Ed25519 key is made here and kept in the keystore, an RSA key lies in the key
+/// A new key to sign tokens or cosignatures with: an Ed25519 key is made here and kept in the keystore, an RSA key lies in the key
 /// directory.
-fn token_key(purpose: Purpose, public: &[u8], ctx: &mut Context<'_>) -> Result<SigningKeyAdded, Stop> {
+fn own_key(purpose: Purpose, public: &[u8], ctx: &mut Context<'_>) -> Result<SigningKeyAdded, Stop> {
     let key: KeyId = ctx.id()?;
     let (algorithm, public) = match purpose {
-        Purpose::JwtEddsa => {
+        Purpose::JwtEddsa | Purpose::Witness => {
             let seed = ctx.secret()?;
             let public = SigningKey::from_seed(seed.clone()).public();
             ctx.keep(SecretName::TokenSigning(key), seed);
@@ -88,7 +100,7 @@ fn token_key(purpose: Purpose, public: &[u8], ctx: &mut Context<'_>) -> Result<S
         Purpose::JwtRs256 if public.is_empty() => return Err(not_in_directory()),
         Purpose::JwtRs256 => (Algorithm::Rsa, public.to_vec()),
         Purpose::Seal | Purpose::OrgCa => {
-            let why = "must be `seal`, `jwt_eddsa` or `jwt_rs256`".into();
+            let why = "must be `seal`, `jwt_eddsa`, `jwt_rs256` or `witness`".into();
             return Err(Rejection::Invalid { field: "purpose", why }.into());
         }
     };

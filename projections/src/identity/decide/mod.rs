@@ -7,3 +7,4 @@ pub mod handle;
 pub mod issuer;
 pub mod ledger;
 pub mod tenant;
+pub mod witness;

@@ -235,7 +235,9 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::SubscriptionCreated(_)
         | Body::SubscriptionChanged(_)
         | Body::SubscriptionEnded(_)
-        | Body::DeliveriesRecorded(_) => None,
+        | Body::DeliveriesRecorded(_)
+        | Body::CheckpointCosigned(_)
+        | Body::WitnessedCheckpoint(_) => None,
     }
 }
 

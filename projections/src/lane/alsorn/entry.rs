@@ -143,7 +143,9 @@ pub fn entries(event: &Event) -> Vec<Entry> {
         | Body::SubscriptionCreated(_)
         | Body::SubscriptionChanged(_)
         | Body::SubscriptionEnded(_)
-        | Body::DeliveriesRecorded(_) => Vec::new(),
+        | Body::DeliveriesRecorded(_)
+        | Body::CheckpointCosigned(_)
+        | Body::WitnessedCheckpoint(_) => Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::credential::secret_hash;
 use crate::decision::{Decided, State, Stop};
 use crate::identity::decide::{agent, tenant};
 use crate::identity::state::{
-    AGENTS, Agent, AgentStatus, CREDENTIAL_HASHES, CREDENTIALS, GRANTS, TOKEN_KEYS, purpose_code,
+    AGENTS, Agent, AgentStatus, CREDENTIAL_HASHES, CREDENTIALS, GRANTS, SIGNING_KEYS, purpose_code,
 };
 use crate::rejection::Rejection;
 use crate::rows::RowsError;
@@ -209,7 +209,7 @@ fn issued(state: &State<'_>, command: &ExchangeToken, agent: AgentId, ctx: &mut 
 /// # Errors
 /// [`Rejection::NotConfigured`] when there is none.
 pub(super) fn signing_key(state: &State<'_>, signer: Purpose) -> Result<KeyId, Stop> {
-    let key = TOKEN_KEYS.get(state.identity, purpose_code(signer))?;
+    let key = SIGNING_KEYS.get(state.identity, purpose_code(signer))?;
     Ok(key.ok_or(Rejection::NotConfigured { what: "key to sign tokens with" })?.key)
 }
 
