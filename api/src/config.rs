@@ -133,6 +133,8 @@ options! {
         rate_limit_max_verifications: u64 = 30, "CHANCERY_RATE_LIMIT_MAX_VERIFICATIONS" "N";
         /// Requests of one key at the Alsorn mount within an hour; 0: as many as it likes
         alsorn_requests_per_hour: u64 = 0, "CHANCERY_ALSORN_REQUESTS_PER_HOUR" "N";
+        /// How often what retention policies keep no longer is looked for and erased, in seconds
+        retention_secs: u64 = limits::RETENTION_SECS, "CHANCERY_RETENTION_SECS" "SECS";
         /// How long after the first attempt an event is posted again to a destination that did not take it, in seconds; later attempts wait longer, as the words say in which it is told (docs/webhooks.md)
         webhook_retry_secs: u64 = limits::WEBHOOK_RETRY_SECS, "CHANCERY_WEBHOOK_RETRY_SECS" "SECS";
         /// How often what the views say is published as roots, of which receipts are made, in seconds; only while something happens; 0: only when asked
@@ -333,6 +335,7 @@ impl Config {
             ("body_timeout_secs", self.body_timeout_secs),
             ("write_timeout_secs", self.write_timeout_secs),
             ("stop_timeout_secs", self.stop_timeout_secs),
+            ("retention_secs", self.retention_secs),
         ];
         if self.webhook_retry_secs > 3600 {
             return wrong("webhook_retry_secs", "must be 0 to 3600");

@@ -35,6 +35,7 @@ use crate::observability::metrics::Metrics;
 use crate::problem::Problem;
 use crate::publishing::Publisher;
 use crate::server::Server;
+use crate::shredding;
 use crate::siem::push;
 use crate::siem::sinks::{self, SinksError};
 use crate::tls::{self, TlsError};
@@ -123,9 +124,14 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         provide(&engine, ProvideWitnessKey {}).await?;
     }
     tracing::info!(origin = engine.origin(), events = engine.log().size().0, data_dir = %config.data_dir.display(), "the ledger is open");
+    // Nobody is served before what was erased is gone. Its keys are destroyed by now, whatever happens here.
+    if let Err(error) = shredding::finish(&engine).await {
+        tracing::error!(%error, "keys of what was erased could not be removed from the keystore's files; that is tried again");
+    }
     let (stop, stopping) = watch::channel(false);
     let (refusals, waiting) = refusals::channel();
     let noting = tokio::spawn(note_refusals(engine.clone(), config.record_origin, waiting));
+    let finishing = tokio::spawn(shredding::run(engine.clone(), config.retention_secs, stopping.clone()));
     let metrics = Metrics::new().with_engine(engine.clone()).with_machine(Machine::new(config.data_dir.clone()));
     let app = Arc::new(App::new(engine.clone(), config, metrics, refusals, stopping.clone()));
     let delivering = tokio::spawn(delivery::run(app.clone()));
@@ -158,6 +164,9 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     if let Err(error) = witnessing.await {
         tracing::error!(%error, "publishing checkpoints ended by a defect");
+    }
+    if let Err(error) = finishing.await {
+        tracing::error!(%error, "erasures ended by a defect");
     }
     // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
     // a log-in any more, and the last counts are noted.

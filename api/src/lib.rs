@@ -28,6 +28,7 @@ pub mod request;
 pub mod response;
 pub mod router;
 pub mod server;
+pub mod shredding;
 pub mod siem;
 pub mod signature;
 pub mod tls;

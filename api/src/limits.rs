@@ -158,6 +158,8 @@ pub const SINK_ANSWER_BYTES: usize = 1024;
 pub const SINK_RETRY_SECS_MAX: u64 = 300;
 /// How often the roots of the views are published, in seconds, while something happens; an option.
 pub const VIEW_ROOTS_SECS: u64 = 3600;
+/// How often what is kept no longer is looked for, in seconds; an option. Policies count in days.
+pub const RETENTION_SECS: u64 = 600;
 /// How long what was found of the compliance controls is told, in seconds.
 pub const CONTROLS_KEPT_SECS: u64 = 60;
 /// How long an organisation's compliance report is told, in seconds.

@@ -473,6 +473,9 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
         | Rejection::KeyInUse
         | Rejection::Unverified
         | Rejection::DestinationInUse
+        | Rejection::OnHold { .. }
+        | Rejection::Erased { .. }
+        | Rejection::StillInUse { .. }
         | Rejection::QuotaExhausted { .. } => StatusCode::CONFLICT,
         Rejection::NotConfigured { .. } => StatusCode::NOT_IMPLEMENTED,
     }
@@ -481,7 +484,11 @@ pub const fn rejection_status(rejection: &Rejection) -> StatusCode {
 fn rejection_fields(rejection: &Rejection) -> Map<String, Value> {
     match rejection {
         Rejection::Invalid { field, .. } | Rejection::FieldImmutable { field } => object([("field", (*field).into())]),
-        Rejection::NotFound { thing } | Rejection::NotOwner { thing } => object([("thing", (*thing).into())]),
+        Rejection::NotFound { thing }
+        | Rejection::NotOwner { thing }
+        | Rejection::OnHold { thing }
+        | Rejection::Erased { thing }
+        | Rejection::StillInUse { thing, .. } => object([("thing", (*thing).into())]),
         Rejection::NotConfigured { what } => object([("what", (*what).into())]),
         Rejection::QuotaExhausted { quota, max } => object([("quota", (*quota).into()), ("max", (*max).into())]),
         Rejection::TtlOutOfRange { min, max } => object([("min", (*min).into()), ("max", (*max).into())]),

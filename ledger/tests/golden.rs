@@ -9,6 +9,7 @@ use std::path::Path;
 
 use chancery_ledger::actor::{Actor, Method, Principal};
 use chancery_ledger::body::delivery::*;
+use chancery_ledger::body::erasure::*;
 use chancery_ledger::body::execution::*;
 use chancery_ledger::body::field::{Decimal, JsonText, Signature};
 use chancery_ledger::body::identity::*;
@@ -108,6 +109,23 @@ fn sample(kind: Kind) -> Body {
             reason: "the disk and the newest archive segment were lost".into(),
         }
         .into(),
+        Kind::SubjectErased => SubjectErased {
+            subject: agent().subject(),
+            reason: "asked for by the person concerned".into(),
+            policy: Some(3),
+        }
+        .into(),
+        Kind::HoldPlaced => HoldPlaced {
+            subject: mission().subject(),
+            matter: "2026-017".into(),
+            reason: "a claim is to be expected".into(),
+        }
+        .into(),
+        Kind::HoldLifted => {
+            HoldLifted { subject: mission().subject(), matter: "2026-017".into(), reason: "it was settled".into() }
+                .into()
+        }
+        Kind::KeyDestroyed => KeyDestroyed { key: agent().subject(), cause: Seq(4_711) }.into(),
         Kind::ViewRootsPublished => ViewRootsPublished {
             ledger: id(4),
             size: 1_000_000,

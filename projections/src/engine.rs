@@ -27,6 +27,7 @@ use crate::context::{Clock, PooledRandom, Random, SystemClock};
 use crate::rows::RowsError;
 use crate::rows::store::ViewStore;
 use crate::sequencer::{Answers, Deliver, Parts, Sequencer, StartError, Threads};
+use crate::shredding::{self, ShredError};
 use crate::timing::Timing;
 use crate::view_receipt::roots::Trees;
 use crate::views::{self, PerView, View, ViewHandle, Views};
@@ -184,6 +185,9 @@ pub enum OpenError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Keys of what was erased may be there.
+    #[error("what the log says was erased could not be destroyed in the keystore: {0}")]
+    Shred(#[from] ShredError),
     /// Writing cannot go on from where the log ends.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -241,6 +245,13 @@ impl Ground {
         }
         let stores = views::open_stores(&dir.views())?;
         Ok((Self { committer, origin, log, secrets, keys, stores }, first_start))
+    }
+
+    /// Nobody reads what the log says was erased. The views are up to the log by now.
+    fn carry_out_erasures(&self) -> Result<(), OpenError> {
+        let rows = self.stores.get(View::Identity).snapshot();
+        let size = rows.cursor()?;
+        Ok(shredding::carry_out(&rows, size, &self.secrets)?)
     }
 
     /// What a sequencer starts with, and what readers read.
@@ -314,6 +325,7 @@ impl Engine {
         archived.begin(&ground.log)?;
         loss::record(&dir.accepted_loss(), &mut ground.committer, &*ground.log, config.clock.now())?;
         let (workers, handles) = start_workers(&ground.stores, &ground.log)?;
+        ground.carry_out_erasures()?;
         let (log, secrets, keys, origin) =
             (ground.log.clone(), ground.secrets.clone(), ground.keys.clone(), ground.origin.clone());
         let clock = config.clock.clone();

@@ -55,6 +55,9 @@ pub struct EventView {
     pub due: Option<Micros>,
     /// The facts, by name; the fields of each kind are in the documentation of the formats.
     pub body: FactsView,
+    /// Which of the facts, and whether also `origin`, read `null` because they were erased; absent when none were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub erased: Vec<&'static str>,
     /// BLAKE3 of the header.
     pub hash: Hash,
     /// Hash of the event before.
@@ -115,10 +118,15 @@ pub fn render_record(record: &Record, opener: &Opener<'_>) -> Result<EventView, 
 pub fn render(event: Event, envelope: &Envelope, hash: Hash, opener: &Opener<'_>) -> Result<EventView, EventViewError> {
     let kind = event.body.kind();
     let place = |field| FieldContext { tenant: event.tenant, kind: envelope.kind, version: envelope.version, field };
+    let mut erased = Vec::new();
     let origin = match &event.prelude.origin {
         Some(value) => opener.open_at(&place(origin::FIELD), value)?,
         None => None,
     };
+    if event.prelude.origin.is_some() && origin.is_none() {
+        erased.push(origin::FIELD);
+    }
+    let body = facts(event.body, place, opener, &mut erased)?;
     Ok(EventView {
         seq: event.seq,
         time: event.time,
@@ -132,7 +140,8 @@ pub fn render(event: Event, envelope: &Envelope, hash: Hash, opener: &Opener<'_>
         causation: event.causation,
         idempotency_key: event.idempotency.map(|idempotency| idempotency.key),
         due: event.prelude.due,
-        body: facts(event.body, place, opener)?,
+        body,
+        erased,
         hash,
         prev: envelope.prev,
         body_hash: envelope.body_hash,
@@ -140,11 +149,21 @@ pub fn render(event: Event, envelope: &Envelope, hash: Hash, opener: &Opener<'_>
 }
 
 fn facts<'a>(
-    mut body: Body, place: impl Fn(&'a str) -> FieldContext<'a>, opener: &Opener<'_>,
+    mut body: Body, place: impl Fn(&'a str) -> FieldContext<'a>, opener: &Opener<'_>, erased: &mut Vec<&'static str>,
 ) -> Result<FactsView, EventViewError> {
     let mut opened = Vec::new();
     for field in encrypted_fields(&mut body) {
-        let shown = match (field.open)(opener, &place(field.name), field.value)? {
+        let plain = match field.open {
+            Some(open) => {
+                let plain = open(opener, &place(field.name), field.value)?;
+                if plain.is_none() {
+                    erased.push(field.name);
+                }
+                plain
+            }
+            None => None,
+        };
+        let shown = match plain {
             Some(plain) => plain,
             None => RawValue::from_string("null".to_owned())?,
         };
@@ -163,14 +182,18 @@ type Open = fn(&Opener<'_>, &FieldContext<'_>, &Encrypted) -> Result<Option<Box<
 struct Field<'a> {
     name: &'static str,
     value: &'a mut Encrypted,
-    open: Open,
+    /// `None` for a secret, which nobody who reads events is shown.
+    open: Option<Open>,
 }
 
 /// The encrypted fields that a body holds, each with the type of its plaintext. No `_` arm: a kind that is forgotten
 /// here does not compile, and a test finds a field that is.
 fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
-    let field = |name, value, open| vec![Field { name, value, open }];
-    let maybe = |name, value: Option<_>, open| value.into_iter().map(|value| Field { name, value, open }).collect();
+    let field = |name, value, open: Open| vec![Field { name, value, open: Some(open) }];
+    let maybe = |name, value: Option<_>, open: Open| {
+        value.into_iter().map(|value| Field { name, value, open: Some(open) }).collect()
+    };
+    let withheld = |name, value| Field { name, value, open: None };
     match body {
         Body::CommandSigned(it) => field("content", &mut it.content, typed::<String>),
         Body::MemberInvited(it) => field("personal", &mut it.personal, typed::<MemberPersonal>),
@@ -193,18 +216,22 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         Body::AuditEntryAppended(it) => field("data", &mut it.data, json),
         Body::DestinationAdded(it) => {
             let mut fields = vec![
-                Field { name: "address", value: &mut it.address, open: typed::<String> },
-                Field { name: "secret", value: &mut it.secret, open: withheld },
+                Field { name: "address", value: &mut it.address, open: Some(typed::<String>) },
+                withheld("secret", &mut it.secret),
             ];
-            fields.extend(it.code.iter_mut().map(|value| Field { name: "code", value, open: withheld }));
+            fields.extend(it.code.iter_mut().map(|value| withheld("code", value)));
             fields
         }
-        Body::DestinationSecretRotated(it) => field("secret", &mut it.secret, withheld),
+        Body::DestinationSecretRotated(it) => vec![withheld("secret", &mut it.secret)],
         Body::DeliveriesRecorded(it) => maybe("excerpt", it.excerpt.as_mut(), typed::<String>),
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::SubjectErased(_)
+        | Body::HoldPlaced(_)
+        | Body::HoldLifted(_)
+        | Body::KeyDestroyed(_)
         | Body::ViewRootsPublished(_)
         | Body::CheckpointCosigned(_)
         | Body::WitnessedCheckpoint(_)
@@ -259,11 +286,6 @@ fn typed<T: DeserializeOwned + Serialize>(
 ) -> Result<Option<Box<RawValue>>, EventViewError> {
     let plain: Option<T> = opener.open_at(place, value)?;
     Ok(plain.map(|plain| serde_json::value::to_raw_value(&plain)).transpose()?)
-}
-
-/// A secret, which nobody who reads events is shown.
-fn withheld(_: &Opener<'_>, _: &FieldContext<'_>, _: &Encrypted) -> Result<Option<Box<RawValue>>, EventViewError> {
-    Ok(None)
 }
 
 /// A plaintext that is itself the text of a JSON value.

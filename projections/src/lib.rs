@@ -32,6 +32,7 @@ pub mod replay;
 pub mod rows;
 pub mod scope;
 pub mod sequencer;
+pub mod shredding;
 pub mod signature;
 pub mod snapshot;
 pub mod things;

@@ -24,17 +24,22 @@ pub struct Origin {
     pub user_agent: Option<String>,
 }
 
-/// Under whose key an origin is encrypted: the actor's own; for one who is nobody, a key of the tenant's for the month,
-/// so that it can be destroyed without destroying anything else.
+/// Seconds of what is called a month here.
+const MONTH_SECS: i64 = 30 * 86_400;
+const MONTH_MICROS: i64 = MONTH_SECS * 1_000_000;
+
+/// Under whose key an origin is encrypted: the actor's own; for one who is nobody, or whom a tenant's own key stands for, a
+/// key of the tenant's for the month, so that it can be destroyed without destroying anything else.
 #[must_use]
 pub fn owner(principal: &Principal, tenant: TenantId, now: Micros) -> Subject {
     match principal {
-        Principal::Tenant(id) => id.subject(),
         Principal::Member(id) => id.subject(),
         Principal::Agent(id) => id.subject(),
         Principal::Client(id) => id.subject(),
         Principal::Execution(id) => id.subject(),
-        Principal::System | Principal::Anonymous | Principal::Subject(_) => month(tenant, now),
+        Principal::Tenant(_) | Principal::System | Principal::Anonymous | Principal::Subject(_) => {
+            month(tenant, month_of(now))
+        }
     }
 }
 
@@ -48,10 +53,21 @@ pub fn open(
     Opener::new(secrets).open(tenant, kind, FIELD, origin)
 }
 
+/// The month of a time: how many times 30 days had passed since the Unix epoch.
+#[must_use]
+pub const fn month_of(time: Micros) -> i64 {
+    time.0.div_euclid(MONTH_MICROS)
+}
+
+/// The first moment after a month; `None` beyond the end of time.
+#[must_use]
+pub fn end_of_month(month: i64) -> Option<Micros> {
+    month.checked_add(1)?.checked_mul(MONTH_MICROS).map(Micros)
+}
+
 /// Names the key of a tenant's month. No thing has this id, because it is a UUIDv8 under a thing's kind.
-fn month(tenant: TenantId, now: Micros) -> Subject {
-    const MONTH_SECS: i64 = 30 * 86_400;
-    let month = now.0.div_euclid(MONTH_SECS * 1_000_000);
+#[must_use]
+pub fn month(tenant: TenantId, month: i64) -> Subject {
     let mut hasher = blake3::Hasher::new_derive_key("chancery 2026 origin key of a month v1");
     hasher.update(tenant.uuid().as_bytes()).update(&month.to_be_bytes());
     let mut bytes = [0; 16];

@@ -2,7 +2,7 @@
 
 use chancery_ledger::body::execution::AuditEntryAppended;
 use chancery_ledger::body::trust::TrustEvaluated;
-use chancery_ledger::ids::{AgentId, OrganisationId};
+use chancery_ledger::ids::{AgentId, OrganisationId, Subject};
 use chancery_ledger::time::Micros;
 use zeroize::Zeroizing;
 
@@ -10,8 +10,8 @@ use crate::execution::delivery::state::{Destination, Subscription};
 use crate::execution::state::{AuditChain, Mission};
 use crate::execution::transaction::Transaction;
 use crate::identity::state::{
-    Agent, Certificate, Challenge, Credential, Issuer, IssuerRule, Membership, Organisation, PublicKeyRow, Tenant,
-    WitnessedLog,
+    Agent, Certificate, Challenge, Credential, Erased, Hold, Issuer, IssuerRule, Membership, Organisation,
+    PublicKeyRow, Tenant, WitnessedLog,
 };
 use crate::token::state::Token;
 use crate::trust::state::{Dispute, Policy, PolicyKind};
@@ -118,6 +118,15 @@ pub enum Output {
     },
     /// A transaction.
     Transaction(Box<Transaction>),
+    /// What was erased.
+    Erasure(Box<Erased>),
+    /// The holds on a thing.
+    Holds {
+        /// The thing.
+        subject: Subject,
+        /// Those that were not lifted.
+        holds: Vec<Hold>,
+    },
     /// A key, put in place.
     SigningKey(PublicKeyRow),
     /// The newest checkpoint cosigned of another log, if any was.

@@ -266,6 +266,26 @@ pub enum Rejection {
     /// The signature was taken before.
     #[error("this signature was used before; sign again, with another nonce")]
     SignatureReplayed,
+    /// It must not be erased for now.
+    #[error("it must not be erased: the {thing} is on hold; GET /v1/holds says in which matter")]
+    OnHold {
+        /// What is held: itself, or what it belongs to.
+        thing: &'static str,
+    },
+    /// It is erased, for good.
+    #[error("the {thing} is erased already, so that there is nothing left to hold")]
+    Erased {
+        /// What sort of thing.
+        thing: &'static str,
+    },
+    /// What is encrypted for it is still needed.
+    #[error("the {thing} is still in use; {first} first")]
+    StillInUse {
+        /// What sort of thing.
+        thing: &'static str,
+        /// What must happen before.
+        first: &'static str,
+    },
     /// A subscription uses the destination.
     #[error("a subscription uses the destination; change or end that first")]
     DestinationInUse,
@@ -322,6 +342,9 @@ impl Rejection {
             Self::SignatureInvalid { .. } => "signature_invalid",
             Self::SignatureReplayed => "signature_replayed",
             Self::DestinationInUse => "destination_in_use",
+            Self::OnHold { .. } => "on_hold",
+            Self::Erased { .. } => "erased",
+            Self::StillInUse { .. } => "still_in_use",
             Self::CounterpartyNotUsable { .. } => "counterparty_not_usable",
             Self::ActionNotAuthorised { .. } => "action_not_authorised",
             Self::CurrencyMismatch { .. } => "currency_mismatch",

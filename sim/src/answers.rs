@@ -11,7 +11,8 @@ use chancery_projections::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIO
 use chancery_projections::execution::state::{ENTRIES, MISSIONS, audit_chain};
 use chancery_projections::execution::transaction::TRANSACTIONS;
 use chancery_projections::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ERASED, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS,
+    TENANTS,
 };
 use chancery_projections::output::Output;
 use chancery_projections::rejection::Rejection;
@@ -102,6 +103,7 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         | Output::ChallengeAnswered(_)
         | Output::ScopeCheck { .. }
         | Output::TrustEvaluated(_)
+        | Output::Holds { .. }
         | Output::Policy { .. } => true,
         Output::Tenant { tenant, .. } => TENANTS.get(identity, tenant.tenant).map_err(wrong)?.as_ref() == Some(tenant),
         Output::Organisation(it) => ORGANISATIONS.get(identity, it.organisation).map_err(wrong)?.as_ref() == Some(it),
@@ -127,6 +129,7 @@ fn is_shown(output: &Output, views: &AllAsOf<'_>) -> Result<(), String> {
         | Output::Credential(it) => CREDENTIALS.get(identity, it.credential).map_err(wrong)?.as_ref() == Some(it),
         Output::Delegation { token: it, .. } => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Token(it) => TOKENS.get(token, it.token).map_err(wrong)?.as_ref() == Some(&**it),
+        Output::Erasure(it) => ERASED.get(identity, it.subject).map_err(wrong)?.as_ref() == Some(&**it),
         Output::Mission(it) => MISSIONS.get(execution, it.mission).map_err(wrong)?.as_ref() == Some(it),
         Output::AuditChain(it) | Output::AuditChainClosed(it) => {
             audit_chain(execution, it.chain).map_err(wrong)?.map(|found| found.value).as_ref() == Some(it)
@@ -182,6 +185,8 @@ pub const fn name(output: &Output) -> &'static str {
         Output::Witnessed(_) => "a checkpoint of another log",
         Output::Destination { .. } => "a destination",
         Output::Subscription { .. } => "a subscription",
+        Output::Erasure(_) => "what was erased",
+        Output::Holds { .. } => "the holds on a thing",
     }
 }
 

@@ -15,7 +15,7 @@ use chancery_ledger::body::transaction::Counterparty;
 use chancery_ledger::body::trust::DisputeOutcome;
 use chancery_ledger::ids::{
     AgentId, AuditChainId, ChallengeId, CredentialId, DestinationId, DisputeId, IssuerId, IssuerRuleId, MissionId,
-    OrganisationId, Seq, SubscriptionId, TenantId, ThingId, TokenId, TransactionId,
+    OrganisationId, Seq, SubscriptionId, TenantId, ThingId, ThingKind, TokenId, TransactionId,
 };
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::time::Micros;
@@ -23,13 +23,14 @@ use chancery_projections::command::{
     AddDestination, AddIssuerRule, AddOrganisationMember, AgentProfile, AnswerChallenge, AppendAuditEntry, Attempt,
     ChangeSubscription, CheckScope, ClaimHandle, CloseAuditChain, Command, CompleteMission, CreateApiKey,
     CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteOrganisation, DeleteTenant,
-    EndSubscription, EvaluateTrust, ExecuteTransaction, FileDispute, GrantScopes, HandleClaim, IssueChallenge,
-    IssueToken, KeyChoice, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain, OpenMission, OrganisationRef,
-    RecordDeliveries, Redeliver, RegisterAgent, ReleaseHandle, RemoveDestination, RemoveIssuer, RemoveIssuerRule,
-    ResetPolicy, ResolveDispute, ResumeAgent, ResumeTenant, ReverseTransaction, RevokeApiKey, RevokeCredential,
-    RevokeMission, RevokeToken, RotateCredential, RotateDestinationSecret, RotateSigningKey, SetAgentReach, SetPolicy,
-    Subscribe, SuspendAgent, SuspendTenant, TrustIssuer, UpdateAgent, UpdateIssuer, UpdateOrganisation, UpdateTenant,
-    UseToken, VerifyDestination, VerifyOrganisation, Via,
+    EndSubscription, EraseSubject, EvaluateTrust, ExecuteTransaction, FileDispute, GrantScopes, HandleClaim,
+    IssueChallenge, IssueToken, KeyChoice, LiftHold, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain,
+    OpenMission, OrganisationRef, PlaceHold, RecordDeliveries, Redeliver, RegisterAgent, ReleaseHandle,
+    RemoveDestination, RemoveIssuer, RemoveIssuerRule, ResetPolicy, ResolveDispute, ResumeAgent, ResumeTenant,
+    ReverseTransaction, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken, RotateCredential,
+    RotateDestinationSecret, RotateSigningKey, SetAgentReach, SetPolicy, Subscribe, SuspendAgent, SuspendTenant,
+    TrustIssuer, UpdateAgent, UpdateIssuer, UpdateOrganisation, UpdateTenant, UseToken, VerifyDestination,
+    VerifyOrganisation, Via,
 };
 use chancery_projections::context::Caller;
 use chancery_projections::identity::state::AgentStatus;
@@ -161,6 +162,8 @@ impl Cast {
             | Output::AuditChainClosed(_)
             | Output::TrustEvaluated(_)
             | Output::Policy { .. }
+            | Output::Erasure(_)
+            | Output::Holds { .. }
             | Output::SigningKey(_)
             | Output::Witnessed(_) => {}
         }
@@ -404,6 +407,23 @@ impl Cast {
                 let (slug, name, tier) = (self.slug("org"), self.text("Organisation"), self.tier());
                 CreateOrganisation { slug, name, tier, limits: BTreeMap::new() }.into()
             }
+        }
+    }
+
+    /// Erasure and holds. What deciders open is left readable, because answers are checked when it may be erased by then.
+    fn erasure(&mut self, tenant: TenantId) -> Command {
+        let (matter, reason) =
+            (self.dice.pick(&["17", "18"]).copied().unwrap_or_default().to_owned(), self.text("why"));
+        let subject = match self.dice.below(4) {
+            0 => id!(self, subscriptions, tenant).subject(),
+            1 if self.dice.chance(300) => id!(self, agents, tenant).subject(),
+            _ => id!(self, missions, tenant).subject(),
+        };
+        match self.dice.below(5) {
+            0 => PlaceHold { subject, matter, reason }.into(),
+            1 => LiftHold { subject, matter, reason }.into(),
+            _ if subject.kind == ThingKind::Agent => PlaceHold { subject, matter, reason }.into(),
+            _ => EraseSubject { subject, reason }.into(),
         }
     }
 
@@ -722,6 +742,7 @@ impl Cast {
                 CloseAuditChain { chain }.into()
             }
             96 => self.delivery(tenant),
+            97 if self.dice.chance(600) => self.erasure(tenant),
             97 => self.noted(tenant, now),
             100..104 => self.foreign(tenant, now),
             104.. => self.trusted(tenant),

@@ -347,7 +347,7 @@ impl AllAsOf<'_> {
     }
 }
 
-/// Secrets that note when one is asked for that is not there: nothing is ever erased here.
+/// Secrets that note when one is asked for that is not there, and was not erased.
 struct Watched<'a> {
     secrets: &'a dyn Secrets,
     missed: AtomicBool,
@@ -356,7 +356,8 @@ struct Watched<'a> {
 impl Secrets for Watched<'_> {
     fn secret(&self, name: &SecretName) -> Result<Option<Zeroizing<[u8; 32]>>, KeystoreError> {
         let secret = self.secrets.secret(name)?;
-        self.missed.fetch_or(secret.is_none(), Ordering::Relaxed);
+        let is_missed = secret.is_none() && !self.secrets.is_destroyed(name)?;
+        self.missed.fetch_or(is_missed, Ordering::Relaxed);
         Ok(secret)
     }
 

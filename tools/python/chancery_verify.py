@@ -447,6 +447,10 @@ KINDS = """
 2 | SigningKeyAdded | key id, purpose enum(seal, org_ca, jwt_eddsa, jwt_rs256, witness), algorithm enum(ed25519, rsa, p256), public bytes, tenant id?
 3 | SigningKeyRetired | as SigningKeyAdded
 4 | TailLost | ledger id, found u64, signed u64, checkpoint str, reason str
+10 | SubjectErased | subject, reason str, policy u32?
+11 | HoldPlaced | subject, matter str, reason str
+12 | HoldLifted | subject, matter str, reason str
+13 | KeyDestroyed | key subject, cause u64
 15 | ViewRootsPublished | ledger id, size u64, format u16, roots [view str, rows u64, root h32]
 16 | CommandSigned | agent id, key id, base str, signature sig, nonce str, created t, expires t?, content enc
 100 | TenantCreated | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, parent id?

@@ -178,9 +178,8 @@ fn keystore(daemon: &Daemon, path: &Path) -> anyhow::Result<u64> {
     let mut file = create(path)?;
     io::copy(&mut answer.body_mut().as_reader(), &mut file)?;
     file.sync_all()?;
-    let entries = backup::read(BufReader::new(File::open(path)?), |_, _| Ok(()));
-    // One entry tells the wrapping key and is no secret.
-    Ok(entries.context("the daemon did not send a whole keystore; try again")?.saturating_sub(1))
+    let secrets = backup::read(BufReader::new(File::open(path)?), |_, _| Ok(()));
+    secrets.context("the daemon did not send a whole keystore; try again")
 }
 
 fn sealing_keys(daemon: &Daemon, dir: &Path, lacks: &mut Vec<String>) -> anyhow::Result<Vec<String>> {

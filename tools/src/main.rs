@@ -1,6 +1,7 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
-//! `verify`, `replay`, `inspect`, `export`, `restore`, `prove` and `import` work offline, on a data directory or a copy of its log;
+//! `verify`, `replay`, `inspect`, `export`, `restore`, `prove`, `shred` and `import` work offline, on a data directory or a copy
+//! of its log;
 //! `submit`, `health`, `keys` and `backup` talk to a running daemon; `bench` measures one; `sim` simulates one.
 
 mod backup;
@@ -18,6 +19,7 @@ mod prove;
 mod receipt;
 mod replay;
 mod restore;
+mod shred;
 mod sim;
 mod source;
 mod submit;
@@ -55,6 +57,8 @@ enum Command {
     /// Make the log of a data directory anew from an archive, a backup or an export. It is verified before it is put in
     /// place; a damaged log that is there is set aside, a whole one never replaced.
     Restore(restore::Arguments),
+    /// Strike the keys of what the log says was erased out of an older copy of the keystore.
+    Shred(shred::Arguments),
     /// Make a data directory's log of an export, where there was none.
     Import(restore::ImportArguments),
     /// Show events, seals and proofs as they are.
@@ -115,6 +119,7 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Export(arguments) => export::run(arguments),
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
+        Command::Shred(arguments) => shred::run(arguments),
         Command::Import(arguments) => restore::import(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Prove(arguments) => prove::run(arguments),

@@ -200,7 +200,7 @@ impl Form {
             }
             // In the path it names nothing there is, which the handler says.
             Self::Id(kind) => place == Place::Path || parse_any(*kind, text).is_ok(),
-            Self::Subject => parse_subject(text).is_some(),
+            Self::Subject => place == Place::Path || parse_subject(text).is_some(),
             Self::OneOf(words) => place == Place::Path || words().contains(&text),
             Self::Time => text.parse::<Micros>().is_ok(),
             Self::Moment => is_plain(text) && text.parse::<u64>().is_ok() || text.parse::<Micros>().is_ok(),

@@ -192,6 +192,9 @@ fn scene() -> (World, Words) {
     let windows = json!([{"hours": 12, "amount": "90", "currency": "USD"}]);
     when("SetPolicy", json!({"kind": "spending", "key": payer, "document": {"windows": windows}}));
     words.mean("PAYER", payer);
+    let held = the!(&when("RegisterAgent", json!({"name": "held"})), AgentRegistered).agent;
+    when("PlaceHold", json!({"subject": {"kind": "agent", "id": held}, "matter": "2026-017", "reason": "a claim"}));
+    words.mean("HELD", held);
     words.mean("AGENT", agent);
     words.mean("TOKEN", token);
     words.mean("CHAIN", the!(&opened, AuditChainOpened).chain);

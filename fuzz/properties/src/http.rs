@@ -240,6 +240,12 @@ impl Service {
         let filed = self.command("FileDispute", json!({"agent": payer, "reason": "it lied"}));
         self.words.mean("DISPUTE", text(&filed, "/result/dispute/id"));
         self.words.mean("PAYER", &payer);
+        let gone = text(&self.command("RegisterAgent", json!({"name": "gone"})), "/result/agent/id");
+        let held = json!({"subject": {"kind": "agent", "id": gone}, "matter": "2026-017", "reason": "a claim"});
+        self.command("PlaceHold", held.clone());
+        self.command("LiftHold", held);
+        self.command("EraseSubject", json!({"subject": {"kind": "agent", "id": gone}, "reason": "asked for"}));
+        self.words.mean("SUBJECT", format!("agent:{gone}"));
         self.witness();
         let published =
             self.ask(&Request::of(&self.words.fill(b"POST /v1/views/roots\nauthorization: Bearer $ADMIN\n\n")));

@@ -5,6 +5,7 @@
 
 mod decimal;
 pub mod delivery;
+pub mod erasure;
 pub mod execution;
 pub mod field;
 pub mod identity;
@@ -217,6 +218,10 @@ kinds! {
     2 version 1 ledger::SigningKeyAdded,
     3 version 1 ledger::SigningKeyRetired,
     4 version 1 ledger::TailLost,
+    10 version 1 erasure::SubjectErased,
+    11 version 1 erasure::HoldPlaced,
+    12 version 1 erasure::HoldLifted,
+    13 version 1 erasure::KeyDestroyed,
     15 version 1 view_roots::ViewRootsPublished,
     16 version 1 signature::CommandSigned,
     100 version 1 identity::TenantCreated,

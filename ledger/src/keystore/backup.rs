@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use super::shelf::FjallShelf;
+use super::shelf::{self, FjallShelf};
 use super::{CHECK, DIRECTORY_MODE, KeystoreError, Shelf, unwrap, wrapping_key};
 use crate::export::frame::Frames;
 use crate::export::{END, write_frame};
@@ -41,33 +41,81 @@ pub enum BackupError {
 
 /// Writes every entry of a shelf, and gives how many secrets there are.
 pub(super) fn write(shelf: &dyn Shelf, out: impl Write) -> Result<u64, BackupError> {
-    let mut out = Summed { out, hasher: blake3::Hasher::new_derive_key(CONTEXT) };
-    out.write_all(MAGIC).map_err(BackupError::Write)?;
-    let (mut count, mut failed) = (0_u64, None);
-    shelf.each(&mut |name, value| {
-        // A name's length takes a byte; the longest name has 18.
-        let length = u8::try_from(name.len()).map(|length| [length]).map_err(io::Error::other);
-        let written = length.and_then(|length| write_frame(&mut out, SECRET, &[&length, name, value].concat()));
-        count += 1;
-        match written {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
+    let mut writer = Writer::begin(out).map_err(BackupError::Write)?;
+    let mut failed = None;
+    shelf.each(&mut |name, value| match writer.put(name, value) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
         }
     })?;
-    if let Some(error) = failed {
-        return Err(BackupError::Write(error));
-    }
-    let sum = out.hasher.finalize();
-    let end = [&count.to_be_bytes(), &sum.as_bytes()[..]].concat();
-    write_frame(&mut out, END, &end).and_then(|()| out.flush()).map_err(BackupError::Write)?;
-    // What tells the wrapping key is no secret.
-    Ok(count.saturating_sub(1))
+    failed.map_or(Ok(()), Err).and_then(|()| writer.end()).map_err(BackupError::Write)
 }
 
-/// Reads a backup to its end, and gives each entry to `each`.
+/// What [`strike`] left of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Struck {
+    /// Names of secrets, struck out or not.
+    pub secrets: u64,
+    /// Secrets that were there and are struck out now.
+    pub struck: u64,
+}
+
+/// Writes a backup once more, without the secrets of some names, which read as destroyed. It needs no key.
+///
+/// # Errors
+/// [`BackupError`]; then what was written is of no worth.
+pub fn strike(from: impl Read, is_erased: impl Fn(&[u8]) -> bool, out: impl Write) -> Result<Struck, BackupError> {
+    let mut writer = Writer::begin(out).map_err(BackupError::Write)?;
+    let mut struck = 0;
+    read(from, |name, value| {
+        let gone = is_secret(name) && !value.is_empty() && is_erased(name);
+        struck += u64::from(gone);
+        writer.put(name, if gone { &[] } else { value }).map_err(BackupError::Write)
+    })?;
+    Ok(Struck { secrets: writer.end().map_err(BackupError::Write)?, struck })
+}
+
+/// Writes a backup, entry by entry.
+struct Writer<W> {
+    out: Summed<W>,
+    entries: u64,
+    secrets: u64,
+}
+
+impl<W: Write> Writer<W> {
+    fn begin(out: W) -> io::Result<Self> {
+        let mut out = Summed { out, hasher: blake3::Hasher::new_derive_key(CONTEXT) };
+        out.write_all(MAGIC)?;
+        Ok(Self { out, entries: 0, secrets: 0 })
+    }
+
+    fn put(&mut self, name: &[u8], value: &[u8]) -> io::Result<()> {
+        // A name's length takes a byte; the longest name has 18.
+        let length = u8::try_from(name.len()).map_err(io::Error::other)?;
+        write_frame(&mut self.out, SECRET, &[&[length], name, value].concat())?;
+        self.entries += 1;
+        self.secrets += u64::from(is_secret(name));
+        Ok(())
+    }
+
+    /// Ends it, and gives how many secrets there are.
+    fn end(mut self) -> io::Result<u64> {
+        let sum = self.out.hasher.finalize();
+        let end = [&self.entries.to_be_bytes(), &sum.as_bytes()[..]].concat();
+        write_frame(&mut self.out, END, &end)?;
+        self.out.flush()?;
+        Ok(self.secrets)
+    }
+}
+
+/// Whether a name is that of a secret; what the keystore knows of itself has shorter ones.
+const fn is_secret(name: &[u8]) -> bool {
+    name.len() > CHECK.len()
+}
+
+/// Reads a backup to its end, gives each entry to `each`, and how many secrets there are.
 ///
 /// # Errors
 /// [`BackupError::Read`] when it is none, or not whole; what `each` gives.
@@ -82,7 +130,7 @@ pub fn read(
     }
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
     hasher.update(&magic);
-    let mut count = 0_u64;
+    let (mut count, mut secrets) = (0_u64, 0_u64);
     loop {
         let frame = frames.next()?.ok_or_else(|| malformed("it ends before its end frame"))?;
         match frame.kind() {
@@ -92,6 +140,7 @@ pub fn read(
                     frame.payload.split_first().and_then(|(length, rest)| rest.split_at_checked((*length).into()));
                 let (name, value) = split.ok_or_else(|| malformed("a secret's frame does not fit its parts"))?;
                 count += 1;
+                secrets += u64::from(is_secret(name));
                 each(name, value)?;
             }
             END => {
@@ -99,7 +148,7 @@ pub fn read(
                 if frame.payload != expected || !frames.is_over()? {
                     return Err(malformed("it does not hold what it says"));
                 }
-                return Ok(count);
+                return Ok(secrets);
             }
             _ => return Err(malformed("a frame is of no known type")),
         }
@@ -112,6 +161,7 @@ pub fn read(
 /// # Errors
 /// [`BackupError`]; what was made by then is to be removed.
 pub fn restore(from: impl Read, dir: &Path) -> Result<u64, BackupError> {
+    shelf::finish_purge(dir)?;
     if dir.join("db").exists() {
         return Err(BackupError::Exists(dir.to_owned()));
     }
@@ -121,7 +171,7 @@ pub fn restore(from: impl Read, dir: &Path) -> Result<u64, BackupError> {
     let shelf = FjallShelf::open(dir)?;
     let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut opens = false;
-    let count = read(from, |name, value| {
+    let secrets = read(from, |name, value| {
         if !value.is_empty() && unwrap(&wrapping, name, value).is_none() {
             return Err(KeystoreError::WrappingKeyWrong { path: dir.join(super::WRAPPING_KEY) }.into());
         }
@@ -137,7 +187,7 @@ pub fn restore(from: impl Read, dir: &Path) -> Result<u64, BackupError> {
     }
     shelf.put(entries)?;
     shelf.sync()?;
-    Ok(count.saturating_sub(1))
+    Ok(secrets)
 }
 
 /// Writes, and hashes what was written.

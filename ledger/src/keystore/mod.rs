@@ -8,7 +8,8 @@
 //!
 //! A secret never changes: it is put once, and perhaps destroyed. A destroyed secret is gone for every reader, for
 //! good, and its name keeps an empty value, so that no other secret can take the name and what is encrypted for an
-//! erased thing later is erased as well; its encrypted bytes leave the disk as fjall rewrites its files.
+//! erased thing later is erased as well. Its encrypted bytes stay in fjall's files until they are written anew without
+//! them ([`Keystore::purge`]); of the files themselves nothing is left then but what a disk keeps of deleted ones.
 
 pub mod backup;
 mod shelf;
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 
 use self::shelf::FjallShelf;
 pub use self::shelf::{Each, Shelf};
-use crate::ids::{KeyId, Subject, TenantId, ThingId as _};
+use crate::ids::{KeyId, Seq, Subject, TenantId, ThingId as _};
 use crate::keys::{KeyFileError, SigningKey, refuse_wider};
 
 /// Secrets held in memory: about 2 MiB.
@@ -49,6 +50,9 @@ const TAG_BYTES: usize = 16;
 /// Name of a value, wrapped like a secret, that tells whether the wrapping key is the right one. No secret's name is
 /// one byte long.
 const CHECK: [u8; 1] = [0];
+/// Name of a value, wrapped likewise, that tells up to which event of the log erasures were carried out here: an older
+/// keystore put in the place of this one tells that there is more to do.
+const CARRIED_OUT: [u8; 1] = [1];
 
 /// A secret: 32 bytes, zeroised when dropped.
 type Secret = Zeroizing<[u8; SECRET_BYTES]>;
@@ -212,6 +216,7 @@ impl Keystore {
     /// # Errors
     /// [`KeystoreError`] says what cannot be used, and why.
     pub fn open(dir: &Path) -> Result<Self, KeystoreError> {
+        shelf::finish_purge(dir)?;
         let wrapping = wrapping_key(dir)?;
         Self::over(Box::new(FjallShelf::open(dir)?), wrapping).map_err(|error| match error {
             KeystoreError::WrappingKeyWrong { path } => KeystoreError::WrappingKeyWrong { path: dir.join(path) },
@@ -306,20 +311,60 @@ impl Keystore {
         unwrap(&self.wrapping, &CHECK, &stored).map(drop).ok_or_else(wrong)
     }
 
-    /// Destroys a secret, durably; `false` when there was none.
+    /// Destroys secrets, durably, and gives how many of them there were. A name that had none is used up, too.
     ///
     /// # Errors
-    /// [`KeystoreError::Storage`]: it may be there again after a restart, and must be destroyed again.
-    pub fn destroy(&self, name: &SecretName) -> Result<bool, KeystoreError> {
+    /// [`KeystoreError::Storage`]: they may be there again after a restart, and must be destroyed again.
+    pub fn destroy(&self, names: &[SecretName]) -> Result<usize, KeystoreError> {
         let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
-        let existed = self.shelf.get(&name.to_bytes())?.is_some_and(|stored| !stored.is_empty());
-        self.cache.remove(name);
-        self.signing_keys.remove(name);
-        if existed {
-            self.shelf.put(vec![(name.to_bytes(), Vec::new())])?;
+        let (mut existed, mut entries) = (0, Vec::with_capacity(names.len()));
+        for name in names {
+            self.cache.remove(name);
+            self.signing_keys.remove(name);
+            let key = name.to_bytes();
+            match self.shelf.get(&key)? {
+                Some(stored) if stored.is_empty() => continue,
+                Some(_) => existed += 1,
+                None => {}
+            }
+            entries.push((key, Vec::new()));
+        }
+        if !entries.is_empty() {
+            self.shelf.put(entries)?;
             self.shelf.sync()?;
         }
         Ok(existed)
+    }
+
+    /// Writes the keystore's files anew, without the encrypted bytes of secrets that were destroyed by now. Takes as long
+    /// as reading and writing all secrets; readers and writers go on meanwhile, but for a moment at the end. Waits for a
+    /// backup that is being written.
+    ///
+    /// # Errors
+    /// [`KeystoreError`]; then the files are as they were, or the keystore takes nothing more.
+    pub fn purge(&self) -> Result<(), KeystoreError> {
+        self.shelf.purge()
+    }
+
+    /// Up to where erasures were carried out here: every one before this position of the log.
+    ///
+    /// # Errors
+    /// [`KeystoreError::Storage`].
+    pub fn carried_out(&self) -> Result<Seq, KeystoreError> {
+        let stored = self.shelf.get(&CARRIED_OUT)?;
+        let opened = stored.and_then(|stored| unwrap(&self.wrapping, &CARRIED_OUT, &stored));
+        Ok(Seq(opened.and_then(|opened| opened.first_chunk().copied()).map_or(0, u64::from_be_bytes)))
+    }
+
+    /// Notes, durably, that every erasure before a position was carried out.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub fn note_carried_out(&self, before: Seq) -> Result<(), KeystoreError> {
+        let mut value = [0; SECRET_BYTES];
+        value[..8].copy_from_slice(&before.0.to_be_bytes());
+        self.shelf.put(vec![(CARRIED_OUT.to_vec(), wrap(&self.wrapping, &CARRIED_OUT, &value)?)])?;
+        self.shelf.sync()
     }
 
     /// Writes a backup: every secret as it lies here, wrapped, and nothing that unwraps it ([`backup`]).

@@ -74,8 +74,8 @@ fn a_destroyed_secret_is_gone_for_good() {
     keystore.put(&[new(1, 11), new(2, 12)]).unwrap();
     keystore.sync().unwrap();
     assert_eq!(read(&keystore, 1), Some(11));
-    assert!(keystore.destroy(&name(1)).unwrap());
-    assert!(!keystore.destroy(&name(1)).unwrap());
+    assert_eq!(keystore.destroy(&[name(1)]).unwrap(), 1);
+    assert_eq!(keystore.destroy(&[name(1)]).unwrap(), 0);
     assert_eq!((read(&keystore, 1), read(&keystore, 2)), (None, Some(12)));
     drop(keystore);
     let keystore = Keystore::open(&dir(&data)).unwrap();
@@ -182,6 +182,7 @@ enum Op {
     Put(u8, u8),
     Destroy(u8),
     Sync,
+    Purge,
     Reopen,
 }
 
@@ -190,6 +191,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..8u8, any::<u8>()).prop_map(|(n, fill)| Op::Put(n, fill)),
         2 => (0..8u8).prop_map(Op::Destroy),
         1 => Just(Op::Sync),
+        1 => Just(Op::Purge),
         1 => Just(Op::Reopen),
     ]
 }
@@ -213,12 +215,11 @@ proptest! {
                 }
                 Op::Destroy(n) => {
                     let existed = model.remove(&n).is_some();
-                    prop_assert_eq!(keystore.destroy(&name(n)).unwrap(), existed);
-                    if existed {
-                        destroyed.insert(n);
-                    }
+                    prop_assert_eq!(keystore.destroy(&[name(n)]).unwrap(), usize::from(existed));
+                    destroyed.insert(n);
                 }
                 Op::Sync => keystore.sync().unwrap(),
+                Op::Purge => keystore.purge().unwrap(),
                 Op::Reopen => {
                     drop(keystore);
                     keystore = Keystore::open(&dir(&data)).unwrap();
@@ -244,7 +245,8 @@ fn a_backup_is_wrapped_and_opens_with_the_wrapping_key_alone() {
     let dir = at.path().join("keystore");
     let keystore = Keystore::open(&dir).unwrap();
     keystore.put(&[new(1, 11), new(2, 12), new(3, 13)]).unwrap();
-    keystore.destroy(&name(2)).unwrap();
+    keystore.destroy(&[name(2)]).unwrap();
+    keystore.note_carried_out(Seq(7)).unwrap();
     let (bytes, count) = backup_of(&keystore);
     assert_eq!(count, 3);
     assert!(!bytes.windows(32).any(|window| window == [11; 32]), "a secret is in clear");
@@ -257,11 +259,31 @@ fn a_backup_is_wrapped_and_opens_with_the_wrapping_key_alone() {
     let restored = Keystore::open(&to).unwrap();
     assert_eq!([1, 2, 3].map(|n| read(&restored, n)), [Some(11), None, Some(13)]);
     assert!(restored.is_destroyed(&name(2)).unwrap());
+    assert_eq!(restored.carried_out().unwrap(), Seq(7));
     assert_eq!(backup_of(&restored).0, bytes);
     let again = backup::restore(&bytes[..], &to);
     assert!(matches!(again, Err(backup::BackupError::Exists(_))), "a backup replaces nothing");
     let wrong = backup::restore(&bytes[..], &at.path().join("another key"));
     assert!(wrong.unwrap_err().to_string().contains("not the key of this keystore"));
+}
+
+#[test]
+fn what_is_struck_out_of_a_backup_is_gone_from_it_and_the_rest_is_as_it_was() {
+    let at = tempfile::TempDir::new().unwrap();
+    let keystore = Keystore::open(&at.path().join("keystore")).unwrap();
+    keystore.put(&[new(1, 11), new(2, 12), new(3, 13)]).unwrap();
+    let (bytes, _) = backup_of(&keystore);
+    let gone = wrapped(&keystore, 2);
+    let mut struck = Vec::new();
+    let erased = [name(2).to_bytes(), name(9).to_bytes()];
+    let done = backup::strike(&bytes[..], |name| erased.iter().any(|erased| erased == name), &mut struck).unwrap();
+    assert_eq!(done, backup::Struck { secrets: 3, struck: 1 });
+    assert!(bytes.windows(gone.len()).any(|window| window == gone));
+    assert!(!struck.windows(gone.len()).any(|window| window == gone));
+    keystore.destroy(&[name(2)]).unwrap();
+    assert_eq!(struck, backup_of(&keystore).0, "as if it had been destroyed before");
+    let cut = backup::strike(&bytes[..bytes.len() - 1], |_| true, &mut Vec::new());
+    assert!(cut.is_err(), "what is not whole stays as it is");
 }
 
 #[test]
@@ -309,6 +331,11 @@ impl Shelf for NotedShelf {
         self.done.lock().unwrap().push("sync");
         Ok(())
     }
+
+    fn purge(&self) -> Result<(), KeystoreError> {
+        self.done.lock().unwrap().push("purge");
+        Ok(())
+    }
 }
 
 /// Symptom: after a kill, a restart and then a power cut, an encrypted field of an acknowledged event could not be read any
@@ -329,4 +356,99 @@ fn keys_left_unsynced_by_a_process_that_was_killed_are_synced_when_the_keystore_
     let keystore = Keystore::over(Box::new(found), wrapping()).unwrap();
     assert_eq!(*done.lock().unwrap(), ["sync"]);
     assert_eq!(read(&keystore, 2), Some(7));
+}
+
+/// Every file below a directory, read.
+fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in dir.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push((path.clone(), std::fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+/// The stored value of a secret, nonce and all.
+fn wrapped(keystore: &Keystore, n: u8) -> Vec<u8> {
+    keystore.shelf.get(&name(n).to_bytes()).unwrap().unwrap()
+}
+
+#[test]
+fn after_a_purge_no_file_holds_what_was_destroyed() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    keystore.put(&[new(1, 11), new(2, 12), new(3, 13)]).unwrap();
+    keystore.sync().unwrap();
+    let (gone, kept) = (wrapped(&keystore, 2), wrapped(&keystore, 3));
+    let holds = |bytes: &[u8]| {
+        files(&dir(&data)).iter().any(|(_, file)| file.windows(bytes.len()).any(|window| window == bytes))
+    };
+    assert_eq!(keystore.destroy(&[name(2), name(9)]).unwrap(), 1);
+    assert!(holds(&gone), "the test finds what is there");
+    keystore.purge().unwrap();
+    assert!(!holds(&gone), "wrapped bytes of a destroyed secret are on the disk");
+    assert!(holds(&kept), "the test finds what is there");
+    // It goes on as it was, and after the next start, too.
+    keystore.put(&[new(4, 14)]).unwrap();
+    keystore.sync().unwrap();
+    drop(keystore);
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    assert_eq!([1, 2, 3, 4].map(|n| read(&keystore, n)), [Some(11), None, Some(13), Some(14)]);
+    assert!(keystore.is_destroyed(&name(2)).unwrap() && keystore.is_destroyed(&name(9)).unwrap());
+    assert!(!holds(&gone));
+}
+
+#[test]
+fn what_is_put_while_a_purge_runs_is_not_lost() {
+    let data = tempfile::tempdir().unwrap();
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    keystore.put(&(0..100).map(|n| new(n, n)).collect::<Vec<_>>()).unwrap();
+    std::thread::scope(|scope| {
+        let purging = scope.spawn(|| (0..3).try_for_each(|_| keystore.purge()));
+        for n in 100..200 {
+            keystore.put(&[new(n, n)]).unwrap();
+            assert_eq!(read(&keystore, n - 100), Some(n - 100));
+            keystore.destroy(&[name(n - 100)]).unwrap();
+        }
+        purging.join().unwrap().unwrap();
+    });
+    drop(keystore);
+    let keystore = Keystore::open(&dir(&data)).unwrap();
+    for n in 0..200 {
+        assert_eq!(read(&keystore, n), (n >= 100).then_some(n), "{n}");
+    }
+}
+
+/// After a crash between any two steps of a purge, everything is there.
+#[test]
+fn a_purge_that_was_cut_short_is_ended_or_undone_by_the_next_start() {
+    let names = |dir: &Path, from: &str, to: &str| std::fs::rename(dir.join(from), dir.join(to)).unwrap();
+    let steps: [&[(&str, &str)]; 3] = [
+        // A copy is half made: one that lacks everything stands for it.
+        &[("other", "db.new")],
+        // It is whole, and the old one is still there.
+        &[("other", "db.whole")],
+        // The old one has made room.
+        &[("db", "db.whole"), ("other", "db.old")],
+    ];
+    for step in steps {
+        let data = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        keystore.put(&[new(1, 11)]).unwrap();
+        keystore.sync().unwrap();
+        drop(keystore);
+        let other = tempfile::tempdir().unwrap();
+        drop(Keystore::open(&dir(&other)).unwrap());
+        std::fs::rename(dir(&other).join("db"), dir(&data).join("other")).unwrap();
+        step.iter().for_each(|(from, to)| names(&dir(&data), from, to));
+        let keystore = Keystore::open(&dir(&data)).unwrap();
+        assert_eq!(read(&keystore, 1), Some(11), "{step:?}");
+        keystore.purge().unwrap();
+        assert_eq!(read(&keystore, 1), Some(11), "{step:?}");
+        let left: Vec<_> = dir(&data).read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.iter().filter(|name| name.to_string_lossy().starts_with("db")).count(), 1, "{left:?}");
+    }
 }

@@ -6,6 +6,7 @@
 mod administration;
 mod agent;
 mod delivery;
+mod erasure;
 mod execution;
 mod issuer;
 mod token;
@@ -18,6 +19,7 @@ use serde::{Deserialize as _, Serialize};
 pub use administration::*;
 pub use agent::*;
 pub use delivery::*;
+pub use erasure::*;
 pub use execution::*;
 pub use issuer::*;
 pub use token::*;
@@ -255,6 +257,16 @@ commands! {
     ExecuteTransaction needs TransactionsExecute about |_| None;
     /// (71) Take a transaction back, for good.
     ReverseTransaction needs TransactionsReverse about |c| Some(c.transaction.subject());
+    /// (91) Destroy what is encrypted for a thing, for good.
+    EraseSubject needs ErasuresWrite about |_| None;
+    /// (91) See that a thing, and what belongs to it, is not erased.
+    PlaceHold needs HoldsWrite about |_| None;
+    /// (91) Let it be erased again.
+    LiftHold needs HoldsWrite about |_| None;
+    /// (91) Whose keys are gone, noted by the daemon itself.
+    ReportShredded needs Internal about |_| None;
+    /// (91) Erase what was kept for long enough, sent by the daemon itself.
+    ApplyRetention needs Internal about |_| None;
     /// (92) Seal what follows, or sign later tokens, with another key.
     RotateSigningKey needs LedgerAdminister about |_| None;
     /// (92) See that there is a key to sign tokens with.

@@ -54,7 +54,7 @@ pub struct ResolveDispute {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetPolicy {
-    /// What the rules are about: `scoring` or `spending`.
+    /// What the rules are about: `scoring`, `spending` or `retention`.
     pub kind: String,
     /// `default`; of `spending` also the id of an agent, for which the default then does not hold.
     #[serde(default = "default_key")]

@@ -45,6 +45,7 @@ impl Stepped {
             let (worker, follower, handle) = prepared.map_err(|source| OpenError::View { view, source })?;
             Ok::<_, OpenError>((worker, (Some(follower), handle)))
         })?;
+        ground.carry_out_erasures()?;
         let (workers, rest) = prepared.unzip();
         let (followers, handles) = rest.unzip();
         let (parts, views) = ground.build(config, workers, handles);

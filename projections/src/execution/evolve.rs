@@ -4,19 +4,21 @@ use chancery_ledger::body::Body;
 use chancery_ledger::body::execution::MissionOpened;
 use chancery_ledger::body::transaction::TransactionReversed;
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{MissionId, TransactionId};
+use chancery_ledger::ids::{DestinationId, MissionId, Subject, SubscriptionId, ThingId as _, ThingKind, TransactionId};
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 
 use super::delivery::evolve as delivery;
+use super::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use super::state::{
     CHAIN_BY_MISSION, CHAIN_LIST, CHAINS, CHAINS_BY_AGENT, ChainRow, ENTRIES, MISSION_KEYS, MISSION_LIST, MISSIONS,
-    MISSIONS_IN_STATE, Mission, MissionState, set_tail,
+    MISSIONS_IN_STATE, Mission, MissionState, RETAINED, set_tail,
 };
 use super::transaction::{
     AUDITED, REVERSALS, Reversal, SPENT, Spent, TRANSACTION_KEYS, TRANSACTION_LIST, TRANSACTIONS,
     TRANSACTIONS_BY_ACTION, TRANSACTIONS_BY_AGENT, TRANSACTIONS_IN_STATUS, Transaction, TransactionStatus,
 };
+use crate::identity::state::place_of;
 use crate::lane;
 use crate::lane::alsorn::rows::Audited;
 use crate::money::Sum;
@@ -53,10 +55,16 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::DestinationAdded(it) => delivery::destination_added(rows, event, it),
         Body::DestinationVerified(it) => delivery::destination_verified(rows, it.destination),
         Body::DestinationSecretRotated(it) => delivery::secret_rotated(rows, it.destination, &it.secret),
-        Body::DestinationRemoved(it) => delivery::destination_removed(rows, event, it.destination),
+        Body::DestinationRemoved(it) => {
+            delivery::destination_removed(rows, event, it.destination)?;
+            retain(rows, event, it.destination.subject())
+        }
         Body::SubscriptionCreated(it) => delivery::created(rows, event, it),
         Body::SubscriptionChanged(it) => delivery::changed(rows, event, it),
-        Body::SubscriptionEnded(it) => delivery::ended(rows, event, it.subscription),
+        Body::SubscriptionEnded(it) => {
+            delivery::ended(rows, event, it.subscription)?;
+            retain(rows, event, it.subscription.subject())
+        }
         Body::DeliveriesRecorded(it) => delivery::recorded(rows, event, it),
         Body::TenantDeleted(it) => delivery::tenant_deleted(rows, it.tenant),
         Body::TransactionCompleted(it) => {
@@ -107,6 +115,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             audited,
         ),
         Body::TransactionReversed(it) => transaction_reversed(rows, event, it, audited),
+        Body::SubjectErased(it) => erased(rows, event, it.subject),
         // Other domains' events.
         Body::LedgerCreated(_)
         | Body::SigningKeyAdded(_)
@@ -114,6 +123,9 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::TailLost(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
+        | Body::HoldPlaced(_)
+        | Body::HoldLifted(_)
+        | Body::KeyDestroyed(_)
         | Body::CheckpointCosigned(_)
         | Body::WitnessedCheckpoint(_)
         | Body::TenantCreated(_)
@@ -202,7 +214,26 @@ fn end(
     let list = (mission.tenant, u8::from(mission.implicit));
     let length = MISSION_LIST.len(&*rows, list)?;
     MISSIONS_IN_STATE.leave(rows, (list.0, list.1, before.code()), length, mission.ordinal)?;
-    MISSIONS_IN_STATE.enter(rows, (list.0, list.1, state.code()), length, mission.ordinal, Micros::MAX)
+    MISSIONS_IN_STATE.enter(rows, (list.0, list.1, state.code()), length, mission.ordinal, Micros::MAX)?;
+    retain(rows, event, mission.mission.subject())
+}
+
+/// What is over is kept for retention's sake alone.
+fn retain(rows: &mut dyn RowsMut, event: &Event, subject: Subject) -> Result<(), RowsError> {
+    RETAINED.put(rows, (event.tenant, place_of(event.time), subject), &())
+}
+
+fn erased(rows: &mut dyn RowsMut, event: &Event, subject: Subject) -> Result<(), RowsError> {
+    if rows.is_for_deciders() {
+        return Ok(());
+    }
+    let since = match subject.kind {
+        ThingKind::Mission => MISSIONS.get(&*rows, MissionId(subject.id))?.and_then(|it| it.ended),
+        ThingKind::Destination => DESTINATIONS.get(&*rows, DestinationId(subject.id))?.and_then(|it| it.removed),
+        ThingKind::Subscription => SUBSCRIPTIONS.get(&*rows, SubscriptionId(subject.id))?.and_then(|it| it.ended),
+        _ => None,
+    };
+    since.map_or(Ok(()), |since| RETAINED.delete(rows, (event.tenant, place_of(since), subject)))
 }
 
 fn add_transaction(

@@ -33,6 +33,9 @@ pub const CHAIN_LIST: DenseList<AuditChainId> = DenseList::new(9).for_readers();
 pub const TAILS: Table<Tail> = Table::new(128);
 /// Audit entries, as they were appended, by chain and sequence.
 pub const ENTRIES: Table<AuditEntryAppended> = Table::new(74).for_readers();
+/// Missions that ended, destinations that were removed and subscriptions that ended, unless they were erased, by tenant,
+/// time and thing: only now.
+pub const RETAINED: Table<()> = Table::new(129).for_readers();
 /// Which missions of a list stand where, by tenant, implicit (1) or not (0), and state code.
 pub const MISSIONS_IN_STATE: Subset = Subset::new(12).for_readers();
 

@@ -24,6 +24,7 @@ use super::state::{
 use crate::rows::table::{Key, Table};
 use crate::rows::{RowsError, RowsMut};
 
+mod erasure;
 mod issuer;
 mod witness;
 
@@ -180,9 +181,12 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         }
         Body::AgentSuspended(it) => set_status(rows, event, it.agent, AgentStatus::Suspended, |_| {}),
         Body::AgentResumed(it) => set_status(rows, event, it.agent, AgentStatus::Active, |_| {}),
-        Body::AgentDecommissioned(it) => set_status(rows, event, it.agent, AgentStatus::Decommissioned, |agent| {
-            agent.end = Some(AgentEnd { cause: it.cause, at, personal: it.personal.clone() });
-        }),
+        Body::AgentDecommissioned(it) => {
+            set_status(rows, event, it.agent, AgentStatus::Decommissioned, |agent| {
+                agent.end = Some(AgentEnd { cause: it.cause, at, personal: it.personal.clone() });
+            })?;
+            erasure::retain(rows, event, it.agent)
+        }
         Body::AgentKeyAdded(added) => {
             let key = AgentKey { key: added.key, purpose: added.purpose, public: added.public.clone() };
             match added.purpose {
@@ -290,6 +294,10 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             VIEW_ROOTS.put(rows, (), &roots)
         }
         Body::CommandSigned(signed) => nonces::spend(rows, event.time, signed),
+        Body::SubjectErased(it) => erasure::erased(rows, event, it),
+        Body::HoldPlaced(it) => erasure::hold_placed(rows, event, it),
+        Body::HoldLifted(it) => erasure::hold_lifted(rows, event, it),
+        Body::KeyDestroyed(it) => erasure::key_destroyed(rows, event, it),
         Body::CheckpointCosigned(it) => witness::cosigned(rows, it),
         Body::WitnessedCheckpoint(it) => witness::witnessed(rows, event, it),
         // Facts of the log alone: the journal finds them, no row changes.

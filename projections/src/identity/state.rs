@@ -21,10 +21,12 @@ use crate::rows::subset::Subset;
 use crate::rows::table::{DenseList, Table};
 use crate::scope::Scope;
 
+mod erasure;
 mod issuer;
 mod view_roots;
 mod witness;
 
+pub use erasure::*;
 pub use issuer::*;
 pub use view_roots::*;
 pub use witness::*;

@@ -6,15 +6,15 @@ use chancery_ledger::body::Body;
 use chancery_ledger::event::Event;
 use chancery_ledger::ids::{AuditChainId, DestinationId, SubscriptionId};
 
-use crate::command::Command;
+use crate::command::{Command, LiftHold, PlaceHold};
 use crate::decision::State;
 use crate::execution::delivery::state::{DESTINATIONS, SUBSCRIPTIONS};
 use crate::execution::state::{AuditChain, MISSIONS, audit_chain};
 use crate::execution::transaction::TRANSACTIONS;
 use crate::identity::decide::challenge::AGENT_NOT_USABLE;
 use crate::identity::state::{
-    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS, ORGANISATIONS, TENANTS,
-    WITNESSED,
+    AGENTS, CERTIFICATES, CHALLENGES, CREDENTIALS, ERASED, HOLDS, ISSUER_RULES, ISSUERS, KEYS, MEMBERSHIPS,
+    ORGANISATIONS, TENANTS, WITNESSED,
 };
 use crate::output::{ChallengeVerdict, Output, Registered, ShownOnce};
 use crate::rows::{Rows, RowsError};
@@ -125,6 +125,12 @@ pub(super) fn output(
         }
         Command::RemoveIssuerRule(it) => Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, it.rule)?)),
         Command::NoteAuthentication(_) | Command::PublishViewRoots(_) => Output::Done,
+        Command::EraseSubject(it) => Output::Erasure(Box::new(row!(ERASED, identity, it.subject)?)),
+        Command::PlaceHold(PlaceHold { subject, .. }) | Command::LiftHold(LiftHold { subject, .. }) => {
+            let tenant = events.first().ok_or(RowsError::Missing("the event of a hold"))?.tenant;
+            Output::Holds { subject: *subject, holds: row!(HOLDS, identity, (tenant, *subject))? }
+        }
+        Command::ReportShredded(_) | Command::ApplyRetention(_) => Output::Done,
         Command::RotateSigningKey(_) | Command::ProvideTokenKey(_) | Command::ProvideWitnessKey(_) => {
             let (_, added) = fact!(events, SigningKeyAdded)?;
             Output::SigningKey(row!(KEYS, identity, added.key)?)

@@ -110,6 +110,11 @@ impl Writer {
                 return Err(error.to_string());
             }
         };
+        if !group.erased.is_empty() {
+            // Whoever is told that something was erased finds it erased. After a crash here, the next start does it.
+            let destroyed = self.secrets.destroy(&group.erased);
+            destroyed.map_err(|error| format!("what was erased could not be destroyed: {error}"))?;
+        }
         let durable = Instant::now();
         self.workers.iter().for_each(|(_, worker)| worker.follow(&commit));
         self.seal = commit.seal().bytes().clone();

@@ -57,6 +57,8 @@ pub(super) struct Group {
     pub(super) replies: Vec<Reply>,
     /// Whether the keystore holds keys that must be durable before the events.
     pub(super) has_new_keys: bool,
+    /// What is to be destroyed in the keystore once the events are durable, and before anybody is answered.
+    pub(super) erased: Vec<SecretName>,
     /// How many looks into tokens it records.
     pub(super) looks: u64,
     /// When it was closed.
@@ -296,7 +298,15 @@ impl Decider {
         self.in_flight.push_back(numbered.clone());
         let has_new_keys = std::mem::take(&mut self.has_new_keys);
         self.is_closed = false;
-        Group { numbered, replies: std::mem::take(&mut self.replies), has_new_keys, looks, closed: Instant::now() }
+        let erased = erased(numbered.events());
+        Group {
+            numbered,
+            replies: std::mem::take(&mut self.replies),
+            has_new_keys,
+            erased,
+            looks,
+            closed: Instant::now(),
+        }
     }
 
     /// Begins a group: waits for views that are too far behind. Nothing decided waits in here then, so they can catch up.
@@ -645,6 +655,15 @@ impl Decider {
         let (event, _) = read.map_err(|error| Fault::Unavailable(format!("event {seq} cannot be read: {error}")))?;
         Ok(Some(event))
     }
+}
+
+/// The data keys of what events erase.
+fn erased(events: &[Event]) -> Vec<SecretName> {
+    let subjects = events.iter().filter_map(|event| match &event.body {
+        Body::SubjectErased(erased) => Some(SecretName::Data(erased.subject)),
+        _ => None,
+    });
+    subjects.collect()
 }
 
 /// Whether an event after the first belongs to the same command: it names the first as its cause, and is no command of

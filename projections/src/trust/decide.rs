@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::evolve::scored;
+use super::retention::Retention;
 use super::scope_rules::ScopeRules;
 use super::scoring::Scoring;
 use super::spending::Spending;
@@ -157,6 +158,11 @@ pub fn set_policy(state: &State<'_>, command: &SetPolicy, ctx: &mut Context<'_>)
             whole(&rules)?
         }
         PolicyKind::Scope => whole(&parse_scope_rules(command.document.as_str())?)?,
+        PolicyKind::Retention => {
+            let rules: Retention = parse_document(command.document.as_str())?;
+            rules.check().map_err(|(path, why)| Rejection::PolicyInvalid { path: path.to_owned(), why })?;
+            whole(&rules)?
+        }
     };
     let before = POLICIES.get(state.trust, (ctx.tenant(), kind.name(), key.as_str()))?;
     if let Some(before) = before.as_ref().filter(|before| before.document.as_ref() == Some(&document)) {
@@ -244,6 +250,8 @@ fn checked_key(state: &State<'_>, kind: PolicyKind, key: &str, ctx: &Context<'_>
             let why = "must be `default` or the id of an agent".to_owned();
             Err(Rejection::Invalid { field: "key", why }.into())
         }
-        (PolicyKind::Scoring, _) => Err(Rejection::Invalid { field: "key", why: "must be `default`".into() }.into()),
+        (PolicyKind::Scoring | PolicyKind::Retention, _) => {
+            Err(Rejection::Invalid { field: "key", why: "must be `default`".into() }.into())
+        }
     }
 }

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use super::scoring::{Basis, Components, Counts, days_between};
 use super::state::{
     Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, InForce, POINTS, POLICIES, POLICY_PLACES,
-    POLICY_VERSIONS, Point, Policy, PolicyKind, PolicyPlace, Record, SCOPE_RULES, SPENDING, STANDINGS, Standings,
+    POLICY_VERSIONS, Point, Policy, PolicyKind, PolicyPlace, RETENTION, Record, SCOPE_RULES, SPENDING, STANDINGS,
+    Standings,
 };
 use crate::rows::table::{Key, Table};
 use crate::rows::{Rows, RowsError, RowsMut};
@@ -165,6 +166,10 @@ pub fn standing(tables: &Standings, rows: &mut dyn RowsMut, event: &Event) -> Re
         | Body::TailLost(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
+        | Body::SubjectErased(_)
+        | Body::HoldPlaced(_)
+        | Body::HoldLifted(_)
+        | Body::KeyDestroyed(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)
@@ -296,6 +301,7 @@ fn policy_changed(rows: &mut dyn RowsMut, event: &Event, it: &PolicyChanged) -> 
     match PolicyKind::parse(&it.kind) {
         Some(PolicyKind::Spending) => put_in_force(rows, &SPENDING, key, it.version, document),
         Some(PolicyKind::Scope) => put_in_force(rows, &SCOPE_RULES, key, it.version, document),
+        Some(PolicyKind::Retention) => put_in_force(rows, &RETENTION, event.tenant, it.version, document),
         // Rules of scoring are `standing`'s.
         Some(PolicyKind::Scoring) | None => Ok(()),
     }
@@ -322,6 +328,7 @@ fn policy_reset(rows: &mut dyn RowsMut, event: &Event, it: &PolicyReset) -> Resu
     match PolicyKind::parse(&it.kind) {
         Some(PolicyKind::Spending) => SPENDING.delete(rows, (event.tenant, it.key.as_str())),
         Some(PolicyKind::Scope) => SCOPE_RULES.delete(rows, (event.tenant, it.key.as_str())),
+        Some(PolicyKind::Retention) => RETENTION.delete(rows, event.tenant),
         Some(PolicyKind::Scoring) | None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod decide;
 pub mod evolve;
+pub mod retention;
 pub mod scope_rules;
 pub mod scoring;
 pub mod spending;

@@ -10,6 +10,7 @@ use chancery_ledger::time::Micros;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::retention::Retention;
 use super::scope_rules::ScopeRules;
 use super::scoring::{Basis, Components, Scoring, UNSET};
 use super::spending::Spending;
@@ -41,6 +42,8 @@ pub const SPENDING: Table<InForce<Spending>> = Table::new(10);
 pub const SCOPE_RULES: Table<InForce<ScopeRules>> = Table::new(12);
 /// Where the policy of an id stands in [`POLICIES`].
 pub const POLICY_PLACES: Table<PolicyPlace> = Table::new(11).for_readers();
+/// Rules of retention that are in force, by tenant.
+pub const RETENTION: Table<InForce<Retention>> = Table::new(13);
 
 /// The tables that scoring needs. The trust view has [`STANDINGS`]; who else has to know that a score moves, as it moves,
 /// keeps tables of its own and has [`standing`](super::evolve::standing) bring them forward.
@@ -78,6 +81,8 @@ pub enum PolicyKind {
     Spending,
     /// What execution tokens may not be used for, whatever they say; keys as of spending.
     Scope,
+    /// How long what is personal is kept; its one key is [`DEFAULT_KEY`].
+    Retention,
 }
 
 /// The key of a policy that holds for all that have none of their own.
@@ -85,7 +90,7 @@ pub const DEFAULT_KEY: &str = "default";
 
 impl PolicyKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Scoring, Self::Spending, Self::Scope];
+    pub const ALL: [Self; 4] = [Self::Scoring, Self::Spending, Self::Scope, Self::Retention];
 
     /// Its name in events.
     #[must_use]
@@ -94,6 +99,7 @@ impl PolicyKind {
             Self::Scoring => "scoring",
             Self::Spending => "spending",
             Self::Scope => "scope",
+            Self::Retention => "retention",
         }
     }
 
@@ -234,6 +240,14 @@ pub struct InForce<T> {
 /// As [`Table::get`].
 pub fn scoring(rows: &dyn Rows, tenant: TenantId) -> Result<(u32, Cow<'static, Scoring>), RowsError> {
     STANDINGS.rules(rows, tenant)
+}
+
+/// The rules of retention of a tenant, if somebody set any.
+///
+/// # Errors
+/// As [`Table::get`].
+pub fn retention(rows: &dyn Rows, tenant: TenantId) -> Result<Option<InForce<Retention>>, RowsError> {
+    RETENTION.get(rows, tenant)
 }
 
 /// The rules of spending that hold for an agent of a tenant: its own, else the tenant's.

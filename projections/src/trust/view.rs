@@ -13,6 +13,7 @@ use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::retention::Retention;
 use super::scoring::{Basis, Components, Scoring, Weights, days_between};
 use super::state::{
     Cause, DISPUTES, DISPUTES_BY_AGENT, DISPUTES_BY_TENANT, Dispute, POINTS, POLICIES, POLICY_PLACES, POLICY_VERSIONS,
@@ -480,6 +481,7 @@ pub fn policy_view(kind: PolicyKind, key: &str, found: Option<Policy>) -> Policy
         PolicyKind::Scoring => serde_json::to_string(&*super::scoring::UNSET).unwrap_or_else(|_| "null".to_owned()),
         PolicyKind::Spending => r#"{"windows":[]}"#.to_owned(),
         PolicyKind::Scope => r#"{"tools":null,"refused_tools":[],"bounds":[]}"#.to_owned(),
+        PolicyKind::Retention => serde_json::to_string(&Retention::default()).unwrap_or_else(|_| "null".to_owned()),
     };
     let set = found.as_ref().and_then(|policy| policy.document.clone());
     PolicyView {

@@ -9,6 +9,7 @@ mod clients;
 mod credentials;
 mod delegation;
 mod delivery;
+mod erasure;
 mod events;
 mod exchange;
 mod histories;

@@ -12,7 +12,9 @@ use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::token::Bound as Limit;
 use chancery_ledger::body::{Body, Kind, Prelude, SUBJECTS_MAX};
 use chancery_ledger::event::Event;
-use chancery_ledger::ids::{AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, Seq, TenantId, TokenId};
+use chancery_ledger::ids::{
+    AgentId, AuditChainId, ChallengeId, CredentialId, MissionId, Seq, Subject, TenantId, TokenId,
+};
 use chancery_ledger::keys::SigningKey;
 use chancery_ledger::keystore::{KeystoreError, NewSecret, SecretName, Secrets};
 use chancery_ledger::time::Micros;
@@ -94,6 +96,11 @@ impl Keys {
         for NewSecret { name, secret } in secrets {
             assert!(self.0.lock().unwrap().insert(name, Some(secret)).is_none(), "a secret is put once: {name}");
         }
+    }
+
+    /// Destroys the key of what was erased, as the committer does.
+    fn erase(&self, subject: Subject) {
+        self.0.lock().unwrap().insert(SecretName::Data(subject), None);
     }
 
     /// Erases what is encrypted under a secret.
@@ -274,6 +281,9 @@ impl World {
         for (view, rows) in self.views.iter_mut() {
             rows.seq = event.seq.0;
             view.evolve(rows, &event).unwrap_or_else(|error| panic!("{view:?} does not evolve: {error}"));
+        }
+        if let Body::SubjectErased(erased) = &event.body {
+            self.keys.erase(erased.subject);
         }
         self.events.push(event);
     }

@@ -285,6 +285,9 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         | Rejection::KeyInUse
         | Rejection::Unverified
         | Rejection::DestinationInUse
+        | Rejection::OnHold { .. }
+        | Rejection::Erased { .. }
+        | Rejection::StillInUse { .. }
         | Rejection::CounterpartyNotUsable { .. }
         | Rejection::ActionNotAuthorised { .. }
         | Rejection::CurrencyMismatch { .. }

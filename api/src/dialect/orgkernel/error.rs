@@ -148,6 +148,9 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::KeyInUse
         | Rejection::Unverified
         | Rejection::DestinationInUse
+        | Rejection::OnHold { .. }
+        | Rejection::Erased { .. }
+        | Rejection::StillInUse { .. }
         | Rejection::CounterpartyNotUsable { .. }
         | Rejection::ActionNotAuthorised { .. }
         | Rejection::CurrencyMismatch { .. }
@@ -212,6 +215,9 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, String) {
         | Rejection::DestinationInUse
         | Rejection::SignatureInvalid { .. }
         | Rejection::SignatureReplayed
+        | Rejection::OnHold { .. }
+        | Rejection::Erased { .. }
+        | Rejection::StillInUse { .. }
         | Rejection::ClientInvalid
         | Rejection::QuotaExhausted { .. }
         | Rejection::NotConfigured { .. } => rejection.to_string(),

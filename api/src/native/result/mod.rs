@@ -15,6 +15,7 @@ use chancery_ledger::link::Hash;
 use chancery_ledger::shred::Encrypted;
 use chancery_ledger::time::Micros;
 use chancery_projections::context::{ContextError, Opener};
+use chancery_projections::identity::view::{ErasureView, HoldsView};
 use chancery_projections::output::{Output, ShownOnce};
 use chancery_projections::sequencer::{Receipt, Recorded};
 use chancery_projections::trust::view::{PolicyView, policy_view};
@@ -141,6 +142,10 @@ results! {
     policy: Box<PolicyView>,
     /// A transaction.
     transaction: Box<TransactionResult>,
+    /// What was erased.
+    erasure: Box<ErasureView>,
+    /// The holds on a thing.
+    holds: Box<HoldsView>,
     /// The sealing key that was put in place.
     sealing_key: Box<KeyResult>,
     /// A destination.
@@ -235,6 +240,10 @@ pub fn render(output: Output, opener: &Opener<'_>) -> Result<CommandResult, Cont
         Output::Transaction(row) => CommandResult { transaction: Some(Box::new(transaction(*row, opener)?)), ..none },
         // Answered to the log that asked, in the words of its protocol (`native::witness`).
         Output::Witnessed(_) => none,
+        Output::Erasure(row) => CommandResult { erasure: Some(Box::new(ErasureView::from(*row))), ..none },
+        Output::Holds { subject, holds } => {
+            CommandResult { holds: Some(Box::new(HoldsView::of(subject, holds))), ..none }
+        }
         Output::SigningKey(row) => CommandResult {
             sealing_key: Some(Box::new(KeyResult {
                 id: row.key,

@@ -12,6 +12,7 @@ use crate::response::{self, Response};
 
 pub mod audit_log;
 pub mod delivery;
+pub mod erasure;
 pub mod execution;
 pub mod identity;
 pub mod issuers;

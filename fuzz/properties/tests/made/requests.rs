@@ -35,6 +35,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("level", "0"),
     ("*index", "000.p/1"),
     ("size", "$SIZE"),
+    ("subject", "$SUBJECT"),
     ("log", "$LOG"),
     ("old", "0"),
     ("new", "1"),

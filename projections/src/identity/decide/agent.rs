@@ -26,7 +26,7 @@ use crate::command::{
 use crate::context::{Context, ContextError};
 use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{
-    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentStatus, IDLE_IN_ORGANISATION, IDLE_IN_TENANT,
+    AGENTS, AGENTS_BY_ORGANISATION, AGENTS_BY_TENANT, Agent, AgentStatus, ERASED, IDLE_IN_ORGANISATION, IDLE_IN_TENANT,
     IdleAgents, ORG_CAS, ORGANISATION_SLUGS, ORGANISATIONS, Organisation, PublicKeyRow, Standing,
 };
 use crate::lane::orgkernel;
@@ -207,7 +207,7 @@ pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -
         check_limit(limit)?;
         changes.insert("limit".into(), JsonText::of(limit));
     }
-    let personal = changed_profile(&agent, command, &mut changes, ctx)?;
+    let personal = changed_profile(state, &agent, command, &mut changes, ctx)?;
     let mut events = Vec::new();
     if !changes.is_empty() || personal.is_some() {
         events.push(AgentUpdated { agent: agent.agent, changes, personal }.into());
@@ -236,7 +236,7 @@ pub fn update(state: &State<'_>, command: &UpdateAgent, ctx: &mut Context<'_>) -
 
 /// The profile as a change leaves it, `None` when it leaves it as it is; the hash of who is responsible goes with it.
 fn changed_profile(
-    agent: &Agent, command: &UpdateAgent, changes: &mut Changes, ctx: &mut Context<'_>,
+    state: &State<'_>, agent: &Agent, command: &UpdateAgent, changes: &mut Changes, ctx: &mut Context<'_>,
 ) -> Result<Option<Encrypted>, Stop> {
     if command.profile.is_none() && command.owner.is_none() {
         return Ok(None);
@@ -264,9 +264,11 @@ fn changed_profile(
     {
         return Err(Rejection::FieldImmutable { field: "profile.email" }.into());
     }
+    // What is erased is not found by what it was.
+    let is_erased = ERASED.get(state.identity, agent.agent.subject())?.is_some();
     let hash = match &value.owner {
-        Some(owner) => Some(owner_hash(owner, ctx)?),
-        None => None,
+        Some(owner) if !is_erased => Some(owner_hash(owner, ctx)?),
+        _ => None,
     };
     if hash != agent.owner_hash {
         changes.insert("owner_hash".into(), JsonText::of(&hash));

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod challenge;
 pub mod credential;
+pub mod erasure;
 pub mod handle;
 pub mod issuer;
 pub mod ledger;

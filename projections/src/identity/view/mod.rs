@@ -2,11 +2,13 @@
 
 mod agents;
 mod credentials;
+mod erasure;
 mod issuers;
 mod tenants;
 
 pub use agents::*;
 pub use credentials::*;
+pub use erasure::*;
 pub use issuers::*;
 pub use tenants::*;
 
