@@ -123,7 +123,8 @@ pub struct Start {
 }
 
 impl Snapshots {
-    /// Takes a directory of snapshots, making it when there is none, for its owner alone.
+    /// Takes a directory of snapshots, making it when there is none, for its owner alone. It must hold nothing else, since
+    /// what is not believed is removed.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -131,8 +132,11 @@ impl Snapshots {
         let io = |source| SnapshotError::Io { path: dir.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
         for entry in fs::read_dir(dir).map_err(io)? {
-            let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-            if name != "lock" && name != BUILDING && name.parse::<u64>().is_err() {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What is no snapshot is never removed, though its name be a number.
+            let is_snapshot = name.parse::<u64>().is_ok() && entry.path().join(MANIFEST).exists();
+            if name != "lock" && name != BUILDING && !is_snapshot {
                 return Err(SnapshotError::Foreign { path: dir.to_owned(), name });
             }
         }

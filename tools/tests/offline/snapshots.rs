@@ -144,6 +144,11 @@ fn snapshots_are_of_one_log_and_lie_alone() {
         .is(2)
         .complains("which is no snapshot");
     assert!(Path::new(&mine).join("letter").exists());
+    // Somebody's years of letters.
+    let years = it.world.path("years");
+    fs::create_dir_all(format!("{years}/2025")).unwrap();
+    chancery(&["replay", "--data-dir", &it.data, "--snapshots", &years, "digests"]).is(2).complains("holds `2025`");
+    assert!(Path::new(&years).join("2025").exists());
 }
 
 fn swap(one: impl AsRef<Path>, other: impl AsRef<Path>) {
