@@ -41,6 +41,8 @@ pub enum By {
     VerifyPin,
     /// The verifier of proofs, which knows the ledger's key.
     VerifyProof,
+    /// The verifier of view receipts, which knows the ledger's key.
+    VerifyReceipt,
     /// Whoever reads encrypted fields.
     Replay,
     /// The daemon, before it serves.
@@ -61,6 +63,7 @@ impl By {
             Self::VerifyHead => "`chancery verify --head`",
             Self::VerifyPin => "`chancery verify --pin`",
             Self::VerifyProof => "`chancery verify --proof`",
+            Self::VerifyReceipt => "`chancery verify --receipt`",
             Self::Replay => "`chancery replay`",
             Self::Start => "the daemon's start",
             Self::Sequencer => "the sequencer",
@@ -197,7 +200,8 @@ pub fn first_key(world: &World) -> String {
     verifier_keys(&world.data())[0].1.to_string()
 }
 
-fn verifier_keys(data: &str) -> Vec<(u64, VerifierKey)> {
+/// The keys that sealed a data directory's log, with the first size that each may seal.
+pub fn verifier_keys(data: &str) -> Vec<(u64, VerifierKey)> {
     let keys = chancery(&["inspect", "--data-dir", data, "keys"]).is(0).lines();
     keys.iter()
         .map(|key| (key["from_size"].as_u64().unwrap(), key["verifier_key"].as_str().unwrap().parse().unwrap()))

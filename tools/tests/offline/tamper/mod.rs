@@ -11,6 +11,7 @@ mod clock;
 mod keys;
 mod log;
 mod proof;
+mod receipt;
 mod signature;
 mod tree;
 mod view;
@@ -28,6 +29,7 @@ const ATTACKS: &[&[Attack]] = &[
     checkpoint::ATTACKS,
     proof::ATTACKS,
     bundle::ATTACKS,
+    receipt::ATTACKS,
     keys::ATTACKS,
     signature::ATTACKS,
     clock::ATTACKS,
