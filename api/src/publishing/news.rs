@@ -11,9 +11,6 @@ use chancery_ledger::tree::seal::Seal;
 use crate::native::admin::blocking;
 use crate::problem::Problem;
 
-/// Kinds of events that only say something of earlier ones: a checkpoint for their sake would bring forth the next.
-const ATTESTATIONS: [Kind; 3] = [Kind::ViewRootsPublished, Kind::CheckpointCosigned, Kind::WitnessedCheckpoint];
-
 /// How far the log was looked through.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct News {
@@ -41,7 +38,7 @@ fn look(log: &dyn LogStore, from: TreeSize) -> Result<(TreeSize, Option<Seal>), 
     for next in log.records(from.next()) {
         let (seq, record) = next?;
         let outline = Outline::parse(&record.header).map_err(ReadError::from)?;
-        if !ATTESTATIONS.iter().any(|kind| kind.code() == outline.kind) {
+        if !Kind::from_code(outline.kind).is_some_and(Kind::is_attestation) {
             let (size, seal) = log.last_seal()?.ok_or(StoreError::Empty)?;
             let seal = Seal::parse(&seal).map_err(|error| {
                 tracing::error!(%error, %size, "a stored seal is malformed");

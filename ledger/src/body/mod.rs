@@ -206,10 +206,11 @@ macro_rules! kinds {
 }
 
 impl Kind {
-    /// Whether such an event only attests to others. Where nothing but attestations happened, nothing is to be attested.
+    /// Whether such an event only says something of earlier ones. Where nothing else happened, nothing is to be attested: a
+    /// checkpoint, or roots, for its sake would bring forth the next.
     #[must_use]
     pub const fn is_attestation(self) -> bool {
-        matches!(self, Self::ViewRootsPublished)
+        matches!(self, Self::ViewRootsPublished | Self::CheckpointCosigned | Self::WitnessedCheckpoint)
     }
 }
 
