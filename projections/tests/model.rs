@@ -430,7 +430,7 @@ impl Made {
             | Output::Witnessed(_)
             | Output::Destination { .. } => {}
             Output::Subscription { subscription: it, .. } => self.subscriptions.push(it.subscription),
-            Output::TrustEvaluated(_) | Output::Policy { .. } => {}
+            Output::TrustEvaluated(_) | Output::Policy { .. } | Output::Erasure(_) | Output::Holds { .. } => {}
             Output::Dispute(it) => self.disputes.push(it.dispute),
             Output::Transaction(it) => self.transactions.push(it.transaction),
         }
@@ -578,6 +578,7 @@ impl History {
                 assert_eq!(ISSUER_RULES.get(&at(View::Identity), it.rule).unwrap().as_ref(), Some(&**it));
             }
             Output::Witnessed(it) => panic!("no history here witnesses another log: {it:?}"),
+            Output::Erasure(_) | Output::Holds { .. } => panic!("no history here erases or holds: {output:?}"),
             Output::SigningKey(it) => assert_eq!(KEYS.get(&at(View::Identity), it.key).unwrap().as_ref(), Some(it)),
             Output::Token(it) | Output::AccessToken { token: it, .. } | Output::Delegation { token: it, .. } => {
                 assert_eq!(TOKENS.get(&at(View::Token), it.token).unwrap().as_ref(), Some(&**it))
