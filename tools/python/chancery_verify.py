@@ -1629,7 +1629,7 @@ trust | trust | 1 | 16 | agent id, tenant id, organisation id, registered t, bas
 dispute | trust | 3 | 16 | dispute id, tenant id, reporter principal, agent id, transaction id?, texts enc, filed t, resolved (outcome enum(upheld, dismissed), at t)?
 mission | execution | 1 | 16 | mission id, tenant id, ordinal u64, agent id?, implicit bool, key (namespace str, text str)?, terms enc?, services [str], limits {str: u64}, state enum(open, completed, revoked), opened t, ended t?, end enc?
 audit_chain | execution | 5 | 0 | tenant id, opened (chain id, mission id, agent_text str, mission_text str, opened t), closed t?
-transaction | execution | 13 | 16 | transaction id, tenant id, ordinal u64, agent id, agent_name str, counterparty enum(agent id, external str), amount decimal, currency str, action str, notes enc?, key str?, status enum(completed, reversed, failed), failure str?, at t, reversal (reversal id, at t, reason enc?, audited (place u64, hash h32)?)?, audited (place u64, hash h32)?
+transaction | execution | 13 | 16 | transaction id, tenant id, ordinal u64, agent id, agent_name str, counterparty enum(agent id, external str), amount decimal, currency str, action str, notes enc?, key str?, status enum(completed, reversed, failed), failure str?, at t, reversal (reversal id, at t, reason enc?)?
 destination | execution | 20 | 16 | destination id, tenant id, ordinal u64, channel enum(webhook, email, sms), address enc, secret enum(added enc, rotated enc), code enc?, verified bool, users u32, created t, removed t?
 subscription | execution | 23 | 16 | subscription id, tenant id, ordinal u64, name str?, destinations [id], own bool, kinds [str], rendering str, disabled bool, created t, updated t, ended t?
 """  # fmt: skip
