@@ -151,6 +151,8 @@ options! {
         public_tree: bool = false, "CHANCERY_PUBLIC_TREE" "BOOL" num_args = 0..=1 default_missing_value = "true";
         /// Shortest time between two checkpoints that witnesses are asked to cosign, in seconds
         publish_interval_secs: u64 = limits::PUBLISH_INTERVAL_SECS, "CHANCERY_PUBLISH_INTERVAL_SECS" "SECS";
+        /// Shortest time between two checkpoints that an authority is asked to timestamp, in seconds
+        timestamp_interval_secs: u64 = limits::TIMESTAMP_INTERVAL_SECS, "CHANCERY_TIMESTAMP_INTERVAL_SECS" "SECS";
         /// How access tokens are signed: `eddsa`, or `rs256` by an RSA key in `keys/`
         token_algorithm: TokenAlgorithm = TokenAlgorithm::Eddsa, "CHANCERY_TOKEN_ALGORITHM" "ALGORITHM";
         /// How the daemon's own log on standard error looks: `text` or `json`
@@ -175,6 +177,10 @@ options! {
         sinks: PathBuf = "none", "CHANCERY_SINKS" "FILE";
         /// File in C2SP `tlog-policy`: its witnesses that have addresses are asked to cosign checkpoints, its quorum says which checkpoint is published, and its logs are those whose checkpoints this ledger cosigns as a witness
         witness_policy: PathBuf = "none: nobody is asked, and nobody's checkpoint is cosigned", "CHANCERY_WITNESS_POLICY" "FILE";
+        /// PEM file of the certificates that timestamps must lead to; needs `timestamp_url`
+        timestamp_ca: PathBuf = "none", "CHANCERY_TIMESTAMP_CA" "FILE";
+        /// Address of an authority that timestamps checkpoints (RFC 3161 over HTTP); needs `timestamp_ca`
+        timestamp_url: String = "none: checkpoints are not timestamped", "CHANCERY_TIMESTAMP_URL" "URL";
         /// PEM file of the certificate chain to serve TLS with; needs `tls_key`
         tls_cert: PathBuf = "none: plain HTTP", "CHANCERY_TLS_CERT" "FILE";
         /// PEM file of the certificate's private key
@@ -329,6 +335,12 @@ impl Config {
         }
         if !(1..=86_400).contains(&self.publish_interval_secs) {
             return wrong("publish_interval_secs", "must be 1 to 86400, which is a day");
+        }
+        if self.timestamp_url.is_some() != self.timestamp_ca.is_some() {
+            return wrong("timestamp_url", "and `timestamp_ca` go together; set both or none");
+        }
+        if !(1..=31 * 86_400).contains(&self.timestamp_interval_secs) {
+            return wrong("timestamp_interval_secs", "must be 1 to 2678400, which is a month");
         }
         let timeouts = [
             ("header_timeout_secs", self.header_timeout_secs),

@@ -38,6 +38,7 @@ use crate::server::Server;
 use crate::shredding;
 use crate::siem::push;
 use crate::siem::sinks::{self, SinksError};
+use crate::timestamping::{self, Timestamper, TimestampingError};
 use crate::tls::{self, TlsError};
 use crate::view_roots;
 
@@ -70,6 +71,12 @@ pub enum DaemonError {
     /// What witnesses said before cannot be read.
     #[error("the cosignatures in the log cannot be read: {0}")]
     Publishing(Box<Problem>),
+    /// Nobody can be asked for the time.
+    #[error(transparent)]
+    Timestamping(#[from] TimestampingError),
+    /// What was timestamped before cannot be read.
+    #[error("the timestamps in the log cannot be read: {0}")]
+    Timestamps(Box<Problem>),
     /// The system refused something.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
@@ -111,6 +118,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         Some(file) => sinks::load(file, &Egress::new(config.allow_private_targets))?,
         None => Vec::new(),
     };
+    let authority = timestamping::authority(&config)?;
     let listen = |source| DaemonError::Listen { address: config.listen, source };
     let server = Server::bind(config.listen, acceptor).await.map_err(listen)?;
     let address = server.local_addr().map_err(listen)?;
@@ -139,6 +147,13 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let publishing = tokio::spawn(view_roots::run(app.clone()));
     let publisher = Publisher::resume(app.clone()).await.map_err(|problem| DaemonError::Publishing(problem.into()))?;
     let witnessing = tokio::spawn(publisher.run());
+    let timestamping = match authority {
+        Some((url, authorities)) => {
+            let timestamper = Timestamper::resume(app.clone(), url, authorities).await;
+            Some(tokio::spawn(timestamper.map_err(|problem| DaemonError::Timestamps(problem.into()))?.run()))
+        }
+        None => None,
+    };
     println!("chanceryd ready {url}");
     io::stdout().flush()?;
     notify::tell(notify::State::Ready);
@@ -167,6 +182,11 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     if let Err(error) = finishing.await {
         tracing::error!(%error, "erasures ended by a defect");
+    }
+    if let Some(timestamping) = timestamping
+        && let Err(error) = timestamping.await
+    {
+        tracing::error!(%error, "timestamping ended by a defect");
     }
     // What requests left behind lets go of the application when it sees that the daemon stops; then nobody can refuse
     // a log-in any more, and the last counts are noted.

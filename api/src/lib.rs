@@ -31,5 +31,6 @@ pub mod server;
 pub mod shredding;
 pub mod siem;
 pub mod signature;
+pub mod timestamping;
 pub mod tls;
 pub mod view_roots;

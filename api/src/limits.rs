@@ -160,6 +160,16 @@ pub const SINK_RETRY_SECS_MAX: u64 = 300;
 pub const VIEW_ROOTS_SECS: u64 = 3600;
 /// How often what is kept no longer is looked for, in seconds; an option. Policies count in days.
 pub const RETENTION_SECS: u64 = 600;
+/// Shortest time between two checkpoints that an authority is asked to timestamp, in seconds; an option.
+pub const TIMESTAMP_INTERVAL_SECS: u64 = 3600;
+/// Time for an authority to answer, in seconds.
+pub const TIMESTAMP_SECS: u64 = 30;
+/// How long after an authority failed it is asked again, in seconds; each time twice as long, up to an hour.
+pub const TIMESTAMP_RETRY_SECS: u64 = 10;
+/// The longest of those, in seconds.
+pub const TIMESTAMP_RETRY_MAX_SECS: u64 = 3600;
+/// Events looked through in one go for whether something happened that is worth a timestamp.
+pub const TIMESTAMP_LOOK_EVENTS: usize = 10_000;
 /// How long what was found of the compliance controls is told, in seconds.
 pub const CONTROLS_KEPT_SECS: u64 = 60;
 /// How long an organisation's compliance report is told, in seconds.

@@ -99,6 +99,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/holds", &views::erasure::HELD),
     Route(GET, "/v1/holds/{subject}", &views::erasure::HOLDS),
     Route(GET, "/v1/ledger/checkpoints/{size}", &proofs::CHECKPOINT_OF),
+    Route(GET, "/v1/ledger/checkpoints/{size}/timestamp", &proofs::TIMESTAMP),
     Route(GET, "/v1/ledger/consistency/{old}/{new}", &proofs::CONSISTENCY),
     Route(GET, "/v1/ledger/export", &export::EXPORT),
     Route(GET, "/v1/ledger/keystore", &backup::KEYSTORE),

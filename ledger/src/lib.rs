@@ -47,6 +47,7 @@ pub mod shred;
 pub mod signature_base;
 pub mod store;
 pub mod time;
+pub mod timestamp;
 pub mod tree;
 pub mod verify;
 pub mod witness;

@@ -16,6 +16,7 @@ use chancery_ledger::body::identity::*;
 use chancery_ledger::body::issuer::*;
 use chancery_ledger::body::ledger::*;
 use chancery_ledger::body::signature::*;
+use chancery_ledger::body::timestamp::*;
 use chancery_ledger::body::token::*;
 use chancery_ledger::body::transaction::*;
 use chancery_ledger::body::trust::*;
@@ -145,6 +146,14 @@ fn sample(kind: Kind) -> Body {
             created: Micros(1_767_323_045_000_000),
             expires: Some(Micros(1_767_323_105_000_000)),
             content: enc(agent().subject()),
+        }
+        .into(),
+        Kind::CheckpointTimestamped => CheckpointTimestamped {
+            ledger: id(4),
+            size: 1_007,
+            root: Hash([0x2d; 32]),
+            at: Micros(1_767_323_046_000_000),
+            token: vec![0x30, 0x82, 0x04, 0x00],
         }
         .into(),
         Kind::TenantCreated => TenantCreated {

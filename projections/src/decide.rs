@@ -67,6 +67,7 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::ProvideWitnessKey(_) => identity::decide::ledger::provide_witness_key(state, c),
         Command::RecordCosignature(command) => identity::decide::witness::record_cosignature(state, command, c),
         Command::WitnessCheckpoint(command) => identity::decide::witness::witness(state, command, c),
+        Command::RecordTimestamp(command) => identity::decide::timestamp::record(state, command, c),
         Command::IssueToken(command) => token::decide::issue(state, command, c),
         Command::ExchangeToken(command) => token::decide::exchange::exchange(state, command, c),
         Command::DelegateToken(command) => token::decide::delegate::delegate(state, command, c),

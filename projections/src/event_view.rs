@@ -235,6 +235,7 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::ViewRootsPublished(_)
         | Body::CheckpointCosigned(_)
         | Body::WitnessedCheckpoint(_)
+        | Body::CheckpointTimestamped(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

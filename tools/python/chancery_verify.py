@@ -440,6 +440,7 @@ BODY_BYTES_MAX = 65_536
 LEDGER_CREATED, SIGNING_KEY_ADDED, COMMAND_SIGNED = 1, 2, 16
 AGENT_KEY_ADDED, AGENT_KEY_REVOKED = 140, 141
 CHECKPOINT_COSIGNED = 610
+CHECKPOINT_TIMESTAMPED = 611
 
 # Code | kind | fields: the page's own table, line for line.
 KINDS = """
@@ -514,6 +515,7 @@ KINDS = """
 512 | SubscriptionEnded | subscription id
 520 | DeliveriesRecorded | subscription id, items [event u64?, attempt u8, outcome enum(delivered, failed, dead_letter, requested), status u16?, ms u32, at t, next t?], excerpt enc?
 610 | CheckpointCosigned | ledger id, size u64, root h32, witness str, cosignature bytes
+611 | CheckpointTimestamped | ledger id, size u64, root h32, at t, token bytes
 612 | WitnessedCheckpoint | key id, log str, size u64, root h32, checkpoint str, cosignature bytes
 """  # fmt: skip
 PRELUDE = "origin enc?, due t?"
@@ -883,7 +885,8 @@ class Agents:
 # --- [9], [13] Key history and verification ---------------------------------------------------------------------------
 
 FINDINGS_KEPT = 100
-AUTHENTIC = {"header", "record", "body", "key", "head", "checkpoint", "signature", "agent_signature"}
+SEALS_REMEMBERED = 65_536
+AUTHENTIC = {"header", "record", "body", "key", "head", "checkpoint", "signature", "agent_signature", "timestamp"}
 CHAIN = {"header", "record", "gap", "link", "time", "truncated", "container"}
 TREE = {"header", "record", "tree", "checkpoint", "diverged"}
 KEYS = {"key", "head", "signature", "cosignature"}
@@ -927,6 +930,9 @@ class Verifier:
     trusted_key_sealed: bool = False
     bodies: dict = field(default_factory=lambda: {"intact": 0, "withheld": 0, "unknown": 0})
     agents: Agents = field(default_factory=lambda: Agents())
+    # Roots by size, of the last seals, and how many timestamps there are.
+    sealed: dict[int, bytes] = field(default_factory=dict)
+    timestamps: int = 0
     head_roots: dict[int, bytes] = field(default_factory=dict)
     roots: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
     findings: list[Finding] = field(default_factory=list)
@@ -1017,6 +1023,8 @@ class Verifier:
             self.found(self.n, "agent_signature", str(why))
         if header.kind == CHECKPOINT_COSIGNED and value is not None and self.n:
             self.cosigned(value)
+        if header.kind == CHECKPOINT_TIMESTAMPED and value is not None:
+            self.timestamp(value)
 
     def cosigned(self, value: dict) -> None:
         """Section 13: the log records what a witness said."""
@@ -1032,6 +1040,13 @@ class Verifier:
             self.found(max(size - 1, 0), "diverged", f"`{witness.name}` cosigned another tree of this size")
         elif size in self.roots:
             witness.note(size, secs)
+
+    def timestamp(self, value: dict) -> None:
+        """That it is over a root of this log. Tokens themselves are read by `chancery verify --tsa-ca` and `openssl ts`."""
+        if self.sealed.get(value["size"], value["root"]) == value["root"]:
+            self.timestamps += 1
+        else:
+            self.found(self.n, "timestamp", "it is over a root that the log did not have")
 
     def key_history(self, header: Header, value: dict | None, damaged: bool) -> None:
         """Rule 6: who may seal, and from where on."""
@@ -1077,6 +1092,9 @@ class Verifier:
                     if len(self.roots) > ROOTS_KEPT:
                         self.roots.popitem(last=False)
                     self.lines(seal, at, "the seal")
+                self.sealed[self.n] = root
+                if len(self.sealed) > SEALS_REMEMBERED:
+                    del self.sealed[next(iter(self.sealed))]
             else:
                 self.found(at, "checkpoint", "the seal does not sign the events before it")
                 self.roots_hold = False
@@ -1163,6 +1181,7 @@ class Verifier:
             },
             "bodies": self.bodies,
             "agent_signatures": {"checked": self.agents.checked, "unchecked": self.agents.unchecked},
+            "timestamps": {"verified": 0, "unverified": self.timestamps, "newest": None},
             "truncation_excluded_to": max(
                 (head.size for head in self.heads if head.size not in self.heads_not_compared), default=None
             ),

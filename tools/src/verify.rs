@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use chancery_ledger::body::Kind;
 use chancery_ledger::bundle::BundleReader;
 use chancery_ledger::time::Micros;
+use chancery_ledger::timestamp::Authorities;
 use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::tree::verifier_key::{CosignerKey, VerifierKey};
 use chancery_ledger::verify::{self, Known, Population, Report, Trust, Witnessing, YesNo};
@@ -60,6 +61,10 @@ pub struct Trusted {
     /// is not what you ask for. If it names one log, that is the key you trust.
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// PEM file of the certificates of authorities that you trust to know the time: timestamps of this log's checkpoints
+    /// (RFC 3161) are checked with them.
+    #[arg(long)]
+    tsa_ca: Option<PathBuf>,
 }
 
 /// Verifies, and prints the verdict. True if the log is whole.
@@ -167,7 +172,8 @@ impl Trusted {
             (None, Some(pin)) => Some((pin.key, Trust::Pinned)),
             (None, None) => None,
         };
-        Ok((Known { key, heads, witnesses }, was_pinned))
+        let authorities = self.tsa_ca.as_deref().map(authorities).transpose()?;
+        Ok((Known { key, heads, witnesses, authorities }, was_pinned))
     }
 
     /// The witnesses that are trusted, if any are named.
@@ -193,6 +199,11 @@ impl Trusted {
             _ => Ok(()),
         }
     }
+}
+
+fn authorities(file: &Path) -> anyhow::Result<Authorities> {
+    let pem = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    Authorities::from_pem(&pem).with_context(|| format!("--tsa-ca: {}", file.display()))
 }
 
 /// A file of two parts: a verifier key on the first line, and a checkpoint after it.
@@ -275,6 +286,12 @@ fn print_for_people(out: &mut impl io::Write, report: &Report) -> io::Result<()>
         let (size, time) = (by.size.unwrap_or_default(), by.time_secs.and_then(moment).unwrap_or_default());
         writeln!(out, "    {} cosigned {size} events at {time}", by.witness)?;
     }
+    let verify::Timestamps { verified, unverified, newest } = report.timestamps;
+    writeln!(out, "  timestamps         {verified} verified, {unverified} not; --tsa-ca says by whom they must be")?;
+    if let Some(newest) = newest {
+        writeln!(out, "  existed before     {}: its first {} events", newest.at, newest.size)?;
+    }
+    writeln!(out, "  witnesses          {}", report.witnesses)?;
     if let Some(bundle) = &report.bundle {
         print_population(out, bundle)?;
     }

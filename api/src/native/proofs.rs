@@ -9,9 +9,11 @@ use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::tree::tiles::{TileKind, TilePath, push_entry};
 use chancery_ledger::tree::tlog_proof::TlogProof;
 use chancery_ledger::tree::{Frontier, NodeHash};
+use chancery_projections::identity::state::TIMESTAMPED;
 use chancery_projections::rejection::Rejection;
 use chancery_projections::scope::Scope;
 use chancery_projections::sequencer::Receipt;
+use chancery_projections::views::View;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use schemars::JsonSchema;
@@ -33,6 +35,8 @@ const FOR_EVER: &str = "private, max-age=31536000, immutable";
 /// The longest index of a tile, seven groups, and a width.
 const TILE_INDEX_CHARS_MAX: usize = 48;
 const SIZE: Form = Form::Number { min: 0, max: SEQ_MAX };
+/// ETSI TS 101 861: the token alone, as `openssl ts -verify -token_in` takes it.
+const TIMESTAMP_TOKEN: &str = "application/vnd.etsi.timestamp-token";
 const NO_CHECKPOINT: Rejection = Rejection::NotFound { thing: "checkpoint" };
 
 /// `GET /checkpoint`.
@@ -57,6 +61,18 @@ pub const CHECKPOINT_OF: Operation = Operation {
     answers: &[Content::text(TEXT)],
     problems: &[],
     handler: |call| Box::pin(checkpoint_of(call)),
+};
+
+/// `GET /v1/ledger/checkpoints/{size}/timestamp`.
+pub const TIMESTAMP: Operation = Operation {
+    id: "getTimestamp",
+    summary: "What an authority said of the time of that checkpoint: an RFC 3161 timestamp token over SHA-256 of its text.",
+    access: Access::Scope(Scope::LedgerRead),
+    parameters: &[path("size", SIZE, "How many events the checkpoint signs.")],
+    bodies: &[],
+    answers: &[Content::text(TIMESTAMP_TOKEN)],
+    problems: &[404],
+    handler: |call| Box::pin(timestamp(call)),
 };
 
 /// `GET /tile/{level}/{index}`.
@@ -132,6 +148,12 @@ pub struct TreeView {
 async fn checkpoint(call: Call) -> Result<Response, Problem> {
     let (_, seal) = newest_checkpoint(&call.app)?.ok_or(NO_CHECKPOINT)?;
     Ok(response::typed(StatusCode::OK, TEXT, seal))
+}
+
+async fn timestamp(call: Call) -> Result<Response, Problem> {
+    let identity = call.app.view(View::Identity).await?;
+    let found = TIMESTAMPED.get(&identity, size(&call, "size").0)?.ok_or(Rejection::NotFound { thing: "timestamp" })?;
+    Ok(response::typed(StatusCode::OK, TIMESTAMP_TOKEN, found.token))
 }
 
 async fn checkpoint_of(call: Call) -> Result<Response, Problem> {

@@ -20,10 +20,14 @@ use chancery_api::server::serve_stream;
 use chancery_ledger::actor::Actor;
 use chancery_ledger::event_ref::{EventRef, Lane};
 use chancery_ledger::ids::{Seq, TreeSize, render_typeid};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
+use chancery_ledger::timestamp::{Imprint, Nonce, Token};
+use chancery_ledger::tree::NodeHash;
 use chancery_ledger::tree::consistency_proof::ConsistencyProof;
+use chancery_ledger::tree::seal::{Checkpoint, Seal};
 use chancery_ledger::witness::policy::WitnessPolicy;
-use chancery_projections::command::ProvideWitnessKey;
+use chancery_projections::command::{ProvideWitnessKey, RecordTimestamp};
 use chancery_projections::context::{Caller, Clock};
 use chancery_projections::engine::{Engine, EngineConfig};
 use chancery_projections::identity::state::LEDGER;
@@ -251,8 +255,9 @@ impl Service {
             self.ask(&Request::of(&self.words.fill(b"POST /v1/views/roots\nauthorization: Bearer $ADMIN\n\n")));
         assert_eq!(published.status, 200, "{}", String::from_utf8_lossy(&published.body));
         let log = self.app.engine().log();
-        let (size, _) = log.last_seal().expect("the log can be read").expect("the log has a seal");
+        let (size, seal) = log.last_seal().expect("the log can be read").expect("the log has a seal");
         self.words.mean("SIZE", size);
+        self.timestamp(&Seal::parse(&seal).unwrap());
         for (word, prefix, id) in [
             ("AGENT", "AID", &agent),
             ("TOKEN", "TOK", &token),
@@ -279,6 +284,28 @@ impl Service {
         let text = ["POST /witness/add-checkpoint\n\n", &add_checkpoint(0)].concat();
         let answer = self.ask(&Request::of(text.as_bytes()));
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Has a checkpoint timestamped, as far as the daemon looks when it records one: by a golden token, made to be over this
+    /// checkpoint.
+    fn timestamp(&self, seal: &Seal) {
+        const VECTORS_ROOT: &str = "c1a7bf56cb5cae26f5ecdf449fa0b28d9b1aaa437354dc92e1e8dd26517e75d4";
+        const GOLDEN: &[u8] = include_bytes!("../../../ledger/tests/golden/timestamp/ecdsa.tsr");
+        let vectors = Checkpoint {
+            origin: "chancery.example/vectors".to_owned(),
+            size: TreeSize(3),
+            root: NodeHash(hex::decode(VECTORS_ROOT).unwrap().try_into().unwrap()),
+        };
+        let (from, to) = (Imprint::of(&vectors), Imprint::of(seal.checkpoint()));
+        let mut token = Token::of_response(GOLDEN, from, Nonce::new([0x0B; 8])).unwrap().as_bytes().to_vec();
+        let at = token.windows(32).position(|bytes| bytes == from.as_bytes()).unwrap();
+        token[at..at + 32].copy_from_slice(to.as_bytes());
+        let (size, root) = (seal.checkpoint().size.0, Hash(seal.checkpoint().root.0));
+        let ledger = LEDGER.get(&self.app.views().get(View::Identity).store.snapshot(), ()).unwrap();
+        let tenant = ledger.and_then(|ledger| ledger.root).unwrap();
+        let caller = Caller { tenant, actor: Actor::system() };
+        let request = sequencer::Request::new(tenant, caller, RecordTimestamp { size, root, token });
+        self.app.sequencer().submit(request).unwrap().wait().unwrap().answer.unwrap();
     }
 
     fn command(&self, name: &str, params: Value) -> Value {

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod issuer;
 pub mod ledger;
 pub mod signature;
+pub mod timestamp;
 pub mod token;
 pub mod transaction;
 pub mod trust;
@@ -210,7 +211,13 @@ impl Kind {
     /// checkpoint, or roots, for its sake would bring forth the next.
     #[must_use]
     pub const fn is_attestation(self) -> bool {
-        matches!(self, Self::ViewRootsPublished | Self::CheckpointCosigned | Self::WitnessedCheckpoint)
+        matches!(
+            self,
+            Self::ViewRootsPublished
+                | Self::CheckpointCosigned
+                | Self::CheckpointTimestamped
+                | Self::WitnessedCheckpoint
+        )
     }
 }
 
@@ -290,6 +297,7 @@ kinds! {
     512 version 1 delivery::SubscriptionEnded,
     520 version 1 delivery::DeliveriesRecorded,
     610 version 1 witness::CheckpointCosigned,
+    611 version 1 timestamp::CheckpointTimestamped,
     612 version 1 witness::WitnessedCheckpoint,
 }
 

@@ -6,6 +6,7 @@ use super::agents::{AgentFact, Agents};
 use super::item::{BodyState, Fact, Prepared, PreparedEvent};
 use super::population::Census;
 use super::report::{Against, BodyCounts, Finding, KeyInForce, Report, Trust, Why};
+use super::timestamps::Times;
 use super::witnessed::Witnessed;
 use super::{Known, Pending, PendingSeal, SourceError};
 use crate::body::Kind;
@@ -44,6 +45,7 @@ pub(super) struct Chain<'a> {
     trusted_key_sealed: bool,
     bodies: BodyCounts,
     agents: Agents,
+    times: Times<'a>,
     /// Roots of the log at the sizes of the reader's heads.
     head_roots: Vec<Option<NodeHash>>,
     witnessed: Witnessed<'a>,
@@ -76,6 +78,7 @@ impl<'a> Chain<'a> {
             trusted_key_sealed: false,
             bodies: BodyCounts::default(),
             agents: Agents::default(),
+            times: Times::new(known.authorities.as_ref()),
             head_roots: vec![None; known.heads.len()],
             witnessed: Witnessed::new(known),
             chunk: Vec::new(),
@@ -145,6 +148,11 @@ impl<'a> Chain<'a> {
                     self.found(self.next, Why::Choice, lacking);
                 }
                 pending = event.agent.and_then(|fact| self.agent_fact(*fact, header.time));
+                if let (Some(stamped), Some(origin)) = (event.stamped, &self.origin)
+                    && let Err(detail) = self.times.take(*stamped, origin)
+                {
+                    self.found(self.next, Why::Timestamp, detail);
+                }
             }
         }
         let nodes = self.frontier.push(event.leaf);
@@ -257,6 +265,7 @@ impl<'a> Chain<'a> {
                 self.witnessed.sealed(self.next, root);
                 let findings = self.witnessed.lines(&seal, "the seal");
                 self.chunk.extend(findings.into_iter().map(|finding| (self.order, finding)));
+                self.times.sealed(self.next, root);
             } else {
                 self.found(seq, Why::Checkpoint, "the seal does not sign the events before it");
                 self.roots_hold = false;
@@ -327,6 +336,7 @@ impl<'a> Chain<'a> {
             checks: self.against.checks(),
             bodies: self.bodies,
             agent_signatures: self.agents.counts(),
+            timestamps: self.times.found(),
             truncation_excluded_to: heads.filter(|size| !not_compared.contains(size)).max(),
             witnesses: self.witnessed.verdict(),
             witnessed_size: self.witnessed.size(),

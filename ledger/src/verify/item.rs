@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::agents::AgentFact;
 use super::population::{Census, Role};
+use super::timestamps::Stamped;
 use crate::body::ledger::{Algorithm, FORMAT, Purpose};
 use crate::body::witness::CheckpointCosigned;
 use crate::body::{Body, BodyError, Kind};
@@ -113,6 +114,7 @@ pub(super) struct PreparedEvent {
     /// What it is to a bundle's choice.
     pub role: Option<Role>,
     pub agent: Option<Box<AgentFact>>,
+    pub stamped: Option<Box<Stamped>>,
 }
 
 /// How a body stands to its header.
@@ -146,6 +148,7 @@ impl Prepared {
                     Ok(outline) => body_state(outline, body.as_deref()),
                     Err(_) => (BodyState::Intact, None, None),
                 };
+                let stamped = outline.as_ref().ok().and_then(|outline| Stamped::read(outline, body.as_deref()?));
                 Self::Event(PreparedEvent {
                     outline,
                     hash: link::header_hash(&header),
@@ -155,6 +158,7 @@ impl Prepared {
                     fact: fact.map(Box::new),
                     role: census.map(|census| census.role(&header, body.is_some())),
                     agent: agent.map(Box::new),
+                    stamped: stamped.map(Box::new),
                 })
             }
         }

@@ -8,11 +8,15 @@ mod chain;
 mod item;
 mod population;
 mod report;
+mod timestamps;
 mod witnessed;
 
 pub use item::{Item, SourceError, StoreItems};
 pub use population::Population;
-pub use report::{AgentSignatures, BodyCounts, Checks, CosignedBy, Finding, KeyInForce, Report, Trust, Why, YesNo};
+pub use report::{
+    AgentSignatures, BodyCounts, Checks, CosignedBy, Finding, KeyInForce, NewestTimestamp, Report, Timestamps, Trust,
+    Why, YesNo,
+};
 
 use std::io::Read;
 
@@ -20,6 +24,7 @@ use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, Paral
 
 use crate::bundle::{BundleReader, Piece};
 use crate::keys::PublicKey;
+use crate::timestamp::Authorities;
 use crate::tree::seal::Seal;
 use crate::tree::verifier_key::VerifierKey;
 use crate::witness::policy::WitnessPolicy;
@@ -39,6 +44,8 @@ pub struct Known {
     pub key: Option<(VerifierKey, Trust)>,
     /// Checkpoints of this log that the reader kept: the log must contain what they sign.
     pub heads: Vec<Seal>,
+    /// Whom the reader trusts to know the time.
+    pub authorities: Option<Authorities>,
     /// The witnesses that the reader trusts.
     pub witnesses: Option<Witnessing>,
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::population::Population;
 use crate::link::Hash;
+use crate::time::Micros;
 
 /// What is wrong, by the rule that found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -33,6 +34,8 @@ pub enum Why {
     AgentSignature,
     /// A trusted witness did not make a cosignature that is recorded or shown as its own.
     Cosignature,
+    /// What an authority is said to have said of the time, it did not say, or not of this log.
+    Timestamp,
     /// The store holds something that is no record.
     Record,
     /// The export is damaged or cut short.
@@ -63,6 +66,7 @@ impl fmt::Display for Why {
             Self::Signature => "signature",
             Self::AgentSignature => "agent_signature",
             Self::Cosignature => "cosignature",
+            Self::Timestamp => "timestamp",
             Self::Record => "record",
             Self::Container => "container",
             Self::Head => "head",
@@ -174,6 +178,28 @@ pub struct AgentSignatures {
     pub unchecked: u64,
 }
 
+/// What authorities said of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Timestamps {
+    /// The reader's authorities vouch for them, and the log had the roots that they are over.
+    pub verified: u64,
+    /// The reader trusts no authority that vouches for them, or they are of checkpoints too long ago to compare with.
+    pub unverified: u64,
+    /// The newest that was verified.
+    pub newest: Option<NewestTimestamp>,
+}
+
+/// A timestamp: the log had this root before this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NewestTimestamp {
+    /// How many events the checkpoint signs.
+    pub size: u64,
+    /// Their root.
+    pub root: Hash,
+    /// When, by the authority's clock.
+    pub at: Micros,
+}
+
 /// What verifying a log found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -199,6 +225,8 @@ pub struct Report {
     pub bodies: BodyCounts,
     /// What agents signed.
     pub agent_signatures: AgentSignatures,
+    /// What authorities said of the time.
+    pub timestamps: Timestamps,
     /// Up to which size the reader's heads exclude that the tail was cut off; beyond it, nothing in a log can.
     pub truncation_excluded_to: Option<u64>,
     /// How many of the reader's witnesses cosigned the log up to [`witnessed_size`](Self::witnessed_size), or
@@ -244,7 +272,7 @@ impl Against {
         match why {
             Why::Header | Why::Record => (self.authentic, self.whole, self.tree) = (true, true, true),
             Why::Gap | Why::Link | Why::Time | Why::Truncated | Why::Container => self.whole = true,
-            Why::Body | Why::AgentSignature => self.authentic = true,
+            Why::Body | Why::AgentSignature | Why::Timestamp => self.authentic = true,
             Why::Key | Why::Head => (self.authentic, self.keys) = (true, true),
             Why::Tree => self.tree = true,
             Why::Checkpoint => (self.authentic, self.tree) = (true, true),

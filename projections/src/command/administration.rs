@@ -6,6 +6,7 @@ use chancery_ledger::body::identity::OrganisationRole;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::view_roots::ViewRoot;
 use chancery_ledger::ids::{AgentId, CredentialId, OrganisationId, TenantId, TreeSize};
+use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -296,6 +297,18 @@ pub struct PublishViewRoots {
     pub size: TreeSize,
     /// The root of each view that has one.
     pub roots: Vec<ViewRoot>,
+}
+
+/// See [`super::Command::RecordTimestamp`]. Sent by the daemon alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordTimestamp {
+    /// How many events the checkpoint signs.
+    pub size: u64,
+    /// Their root.
+    pub root: Hash,
+    /// The token: DER of a CMS `ContentInfo`.
+    pub token: Vec<u8>,
 }
 
 /// See [`super::Command::NoteAuthentication`]. Sent by the daemon alone.

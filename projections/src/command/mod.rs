@@ -279,6 +279,8 @@ commands! {
     RecordCosignature needs Internal about |_| None;
     /// (92) Cosign another log's checkpoint, if it continues the newest one cosigned.
     WitnessCheckpoint needs Internal about |_| None;
+    /// (92) What an authority said of the time of a checkpoint, noted by the daemon itself.
+    RecordTimestamp needs Internal about |_| None;
     /// (18) Refused log-ins, noted by the daemon itself.
     NoteAuthentication needs Internal about |_| None;
 }

@@ -128,6 +128,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::KeyDestroyed(_)
         | Body::CheckpointCosigned(_)
         | Body::WitnessedCheckpoint(_)
+        | Body::CheckpointTimestamped(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

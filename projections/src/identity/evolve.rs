@@ -19,7 +19,7 @@ use super::state::{
     MEMBER_LIST, MEMBERS, MEMBERSHIP_LIST, MEMBERSHIPS, Member, Membership, ORG_CAS, ORGANISATION_LIST,
     ORGANISATION_SLUGS, ORGANISATIONS, OWNER_IN_TENANT, Organisation, PublicKeyRow, SEALING_KEY, SIGNING_KEYS,
     STANDING_IN_TENANT, STATUS_IN_ORGANISATION, STATUS_IN_TENANT, Standing, TENANT_LIST, TENANT_SLUGS, TENANTS,
-    TOKEN_KEY_LIST, Tenant, VIEW_ROOTS, ViewRoots, purpose_code,
+    TIMESTAMPED, TOKEN_KEY_LIST, Tenant, TimestampedCheckpoint, VIEW_ROOTS, ViewRoots, purpose_code,
 };
 use crate::rows::table::{Key, Table};
 use crate::rows::{RowsError, RowsMut};
@@ -292,6 +292,10 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
             let roots =
                 ViewRoots { size: TreeSize(it.size), format: it.format, roots: it.roots.clone(), published: at };
             VIEW_ROOTS.put(rows, (), &roots)
+        }
+        Body::CheckpointTimestamped(it) => {
+            let row = TimestampedCheckpoint { root: it.root, at: it.at, token: it.token.clone() };
+            TIMESTAMPED.put(rows, it.size, &row)
         }
         Body::CommandSigned(signed) => nonces::spend(rows, event.time, signed),
         Body::SubjectErased(it) => erasure::erased(rows, event, it),

@@ -107,6 +107,8 @@ pub const LISTED_PLACE: Table<u64> = Table::new(52).for_readers();
 pub const STANDING_IN_TENANT: Subset = Subset::new(53).for_readers();
 /// Whose an identity key is or was, by key.
 pub const AGENTS_BY_KEY: Table<AgentId> = Table::new(62).for_readers();
+/// Timestamps of checkpoints of this log, by size.
+pub const TIMESTAMPED: Table<TimestampedCheckpoint> = Table::new(65);
 /// The ledger's own key that signs tokens or cosignatures now, by the code of its purpose.
 pub const SIGNING_KEYS: Table<PublicKeyRow> = Table::new(60);
 /// Every key that ever signed tokens, under `()`.
@@ -146,6 +148,17 @@ pub struct PublicKeyRow {
     pub added: Micros,
     /// Since when it signs nothing more.
     pub retired: Option<Micros>,
+}
+
+/// A checkpoint of this log that an authority timestamped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimestampedCheckpoint {
+    /// The root it signs.
+    pub root: Hash,
+    /// When, by the authority's clock.
+    pub at: Micros,
+    /// The token.
+    pub token: Vec<u8>,
 }
 
 /// Where a tenant or organisation stands.

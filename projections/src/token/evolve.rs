@@ -43,6 +43,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)
         | Body::KeyDestroyed(_)
+        | Body::CheckpointTimestamped(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

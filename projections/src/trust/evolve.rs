@@ -170,6 +170,7 @@ pub fn standing(tables: &Standings, rows: &mut dyn RowsMut, event: &Event) -> Re
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)
         | Body::KeyDestroyed(_)
+        | Body::CheckpointTimestamped(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

@@ -20,6 +20,7 @@ mod missions;
 mod scope_rules;
 mod subsets;
 mod tenants;
+mod timestamps;
 mod tokens;
 mod transactions;
 mod trust;

@@ -8,4 +8,5 @@ pub mod handle;
 pub mod issuer;
 pub mod ledger;
 pub mod tenant;
+pub mod timestamp;
 pub mod witness;

@@ -192,6 +192,7 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)
         | Body::KeyDestroyed(_)
+        | Body::CheckpointTimestamped(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)

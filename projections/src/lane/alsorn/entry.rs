@@ -94,6 +94,7 @@ pub fn entries(event: &Event) -> Vec<Entry> {
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)
         | Body::KeyDestroyed(_)
+        | Body::CheckpointTimestamped(_)
         | Body::TenantCreated(_)
         | Body::TenantUpdated(_)
         | Body::TenantSuspended(_)
