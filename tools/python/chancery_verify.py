@@ -17,6 +17,7 @@ import argparse
 import base64
 import binascii
 import hashlib
+import heapq
 import json
 import re
 import struct
@@ -1483,6 +1484,28 @@ def parse_manifest(payload: bytes) -> Manifest:
         raise Malformed("the manifest is not one") from None
 
 
+# --- [21] Sample --------------------------------------------------------------------------------------------------------
+
+
+class Draw:
+    """The events with the lowest tickets, of those that come by."""
+
+    def __init__(self, seed_bytes: bytes, size: int):
+        self.seed = hashlib.sha256(b"chancery sample seed 1\n" + seed_bytes).digest()
+        self.size = size
+        # The highest of the lowest is on top, as heapq has the smallest there.
+        self.drawn: list[tuple[int, int]] = []
+
+    def take(self, seq: int) -> None:
+        ticket = hashlib.sha256(b"chancery sample ticket 1\n" + self.seed + seq.to_bytes(8, "big")).digest()
+        heapq.heappush(self.drawn, (-int.from_bytes(ticket, "big"), -seq))
+        if len(self.drawn) > self.size:
+            heapq.heappop(self.drawn)
+
+    def sample(self) -> list[int]:
+        return sorted(-seq for _, seq in self.drawn)
+
+
 @dataclass
 class Census:
     """Counts what a bundle holds, and compares it with what was asked."""
@@ -1495,6 +1518,7 @@ class Census:
     starts: bool = False
     ends: bool = False
     whole: bool = True
+    draw: Draw | None = None
 
     def event(self, header: Header, seq: int, has_body: bool) -> str | None:
         choice = self.manifest.choice
@@ -1505,6 +1529,8 @@ class Census:
             return None
         self.chosen += 1
         self.kinds[header.kind] = self.kinds.get(header.kind, 0) + 1
+        if self.draw:
+            self.draw.take(seq)
         return "its body was asked for and is not here" if self.manifest.bodies and not has_body else None
 
     def missing(self, start: int, leaves: int) -> int | None:
@@ -1529,7 +1555,7 @@ class Census:
             "period_complete": "yes" if complete and starts and ends else "no",
             "recorded": self.manifest.recorded,
             "heads_not_compared": heads_not_compared,
-        }
+        } | ({"sample": self.draw.sample()} if self.draw else {})
 
 
 def read_frame(source: Gunzip) -> tuple[bytes, bytes]:
@@ -1599,11 +1625,12 @@ def verify_bundle(
     trusted: tuple[str, bytes] | None = None,
     heads: list[Seal] | None = None,
     witnesses: list[Witness] | None = None,
+    sample: tuple[int, bytes] | None = None,
 ) -> dict:
-    """Reads a bundle to its end and gives the verdict. Raises ContainerFault when it does not begin as one."""
+    """Reads a bundle to its end and gives the verdict; with a size and a seed's bytes also a sample. Raises ContainerFault when it does not begin as one."""
     plain = Gunzip(source)
     manifest = read_manifest(plain)
-    census = Census(manifest)
+    census = Census(manifest, draw=Draw(sample[1], sample[0]) if sample else None)
     verifier = Verifier(trusted, heads or [], witnesses or [], census=census)
     try:
         for piece in read_bundle(plain, census):
@@ -1823,6 +1850,8 @@ def show(verdict: dict) -> str:
     if bundle := verdict.get("bundle"):
         lines.append(f"{'asked for':<18} {bundle['chosen']} events, and {bundle['beside']} that prove them")
         lines.append(f"{'complete':<18} {bundle['complete']}; the period: {bundle['period_complete']}")
+        if "sample" in bundle:
+            lines.append(f"{'sample':<18} {' '.join(map(str, bundle['sample']))}")
     for finding in verdict["findings"]:
         lines.append(f"event {finding['seq']}: {finding['reason']}: {finding['detail']}")
     lines.append("WHOLE" if verdict["whole"] else f"NOT WHOLE: {verdict['findings_total']} findings")
@@ -1881,6 +1910,8 @@ def main() -> int:
     )
     parser.add_argument("--key", help="the verifier key you trust, or a file that holds it")
     parser.add_argument("--head", action="append", default=[], help="a seal of this log that you kept: a file")
+    parser.add_argument("--sample", type=int, help="of a bundle: how many events to draw, with --seed-from")
+    parser.add_argument("--seed-from", type=Path, default=Path("/dev/null"), help="a file whose bytes are the seed")
     parser.add_argument("--receipt", type=Path, help="check a view receipt instead, by --key")
     parser.add_argument("--witness", action="append", default=[], help="the verifier key of a witness you trust, or a file")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
@@ -1901,7 +1932,8 @@ def main() -> int:
         else:
             with arguments.export.open("rb") as source:
                 if source.peek(2)[:2] == GZIP_MAGIC:
-                    verdict = verify_bundle(source, trusted, heads, witnesses)
+                    seeded = (arguments.sample, arguments.seed_from.read_bytes()) if arguments.sample else None
+                    verdict = verify_bundle(source, trusted, heads, witnesses, seeded)
                 else:
                     verdict = verify(source, trusted, heads, counter(arguments.export.stat().st_size, source), witnesses)
     except (OSError, Malformed, ContainerFault) as why:

@@ -1,7 +1,7 @@
 //! chancery: the operator's and auditor's command for a Chancery ledger.
 //!
-//! `verify`, `replay`, `inspect`, `export`, `restore`, `prove`, `shred` and `import` work offline, on a data directory or a copy
-//! of its log;
+//! `verify`, `replay`, `inspect`, `export`, `report`, `sample`, `restore`, `prove`, `shred` and `import` work offline, on a data
+//! directory or a copy of its log;
 //! `submit`, `health`, `keys` and `backup` talk to a running daemon; `bench` measures one; `sim` simulates one.
 
 mod backup;
@@ -18,7 +18,9 @@ mod progress;
 mod prove;
 mod receipt;
 mod replay;
+mod report;
 mod restore;
+mod sample;
 mod shred;
 mod sim;
 mod source;
@@ -61,6 +63,12 @@ enum Command {
     Shred(shred::Arguments),
     /// Make a data directory's log of an export, where there was none.
     Import(restore::ImportArguments),
+    /// Make a page for people of an evidence bundle: what it proves, who did what, a timeline. One file of HTML that needs nothing
+    /// else and prints.
+    Report(report::Arguments),
+    /// Draw a sample of a bundle's events by a seed that nobody could know before, such as a later cosignature: whoever has the
+    /// two draws the same.
+    Sample(sample::Arguments),
     /// Show events, seals and proofs as they are.
     Inspect(inspect::Arguments),
     /// Prove that an event is in the log, or that a checkpoint is the beginning of a newer one; `verify --proof` checks it
@@ -121,6 +129,8 @@ fn run(command: &Command) -> anyhow::Result<bool> {
         Command::Restore(arguments) => restore::run(arguments),
         Command::Shred(arguments) => shred::run(arguments),
         Command::Import(arguments) => restore::import(arguments),
+        Command::Report(arguments) => report::run(arguments),
+        Command::Sample(arguments) => sample::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Prove(arguments) => prove::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),

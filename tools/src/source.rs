@@ -212,22 +212,39 @@ impl Opened {
         // A copy of secrets is left to people: erasure must reach every one of them.
         let own = self.held.as_ref().filter(|held| held.copy.is_none()).map(|held| held.dir.keystore());
         let own = own.filter(|dir| dir.is_dir());
-        let Some(dir) = keys.keystore.clone().or(own) else {
-            output::note(
-                "no keystore goes with this log, so every encrypted field shows as null (--keystore names one)",
-            );
-            return Ok(Box::new(NoSecrets));
-        };
-        // Opening would make one.
-        if !dir.join("wrapping.key").is_file() || !dir.join("db").is_dir() {
-            bail!(
-                "{} is no whole keystore (`wrapping.key` and `db/`): restore it, or give --without-keys to go without",
-                dir.display()
-            );
-        }
-        let opened = Keystore::open(&dir).context("encrypted fields cannot be opened; --without-keys goes without")?;
-        Ok(Box::new(opened))
+        keys.keystore.clone().or(own).map_or_else(without_keystore, |dir| open_keystore(&dir))
     }
+}
+
+impl Keys {
+    /// What opens encrypted fields of a file that no keystore lies beside.
+    ///
+    /// # Errors
+    /// When a keystore was named and cannot be used.
+    pub fn secrets(&self) -> anyhow::Result<Box<dyn Secrets>> {
+        match &self.keystore {
+            Some(dir) => open_keystore(dir),
+            None if self.without_keys => Ok(Box::new(NoSecrets)),
+            None => without_keystore(),
+        }
+    }
+}
+
+fn without_keystore() -> anyhow::Result<Box<dyn Secrets>> {
+    output::note("no keystore goes with this log, so every encrypted field shows as null (--keystore names one)");
+    Ok(Box::new(NoSecrets))
+}
+
+fn open_keystore(dir: &Path) -> anyhow::Result<Box<dyn Secrets>> {
+    // Opening would make one.
+    if !dir.join("wrapping.key").is_file() || !dir.join("db").is_dir() {
+        bail!(
+            "{} is no whole keystore (`wrapping.key` and `db/`): restore it, or give --without-keys to go without",
+            dir.display()
+        );
+    }
+    let opened = Keystore::open(dir).context("encrypted fields cannot be opened; --without-keys goes without")?;
+    Ok(Box::new(opened))
 }
 
 impl Stopped {

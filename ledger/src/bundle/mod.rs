@@ -8,13 +8,15 @@
 
 mod manifest;
 mod reader;
+mod sample;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use manifest::{Choice, Edge, MANIFEST_BYTES_MAX, Manifest, Others, THINGS_MAX};
 pub use reader::{BundleReader, Piece};
-pub use writer::{BundleCounts, BundleError, Bundling, bundle_items};
+pub use sample::{Draw, SAMPLE_EVENTS_MAX, Seed};
+pub use writer::{BundleCounts, BundleError, Bundling, bundle_items, bundle_log};
 
 /// First bytes of every bundle, once decompressed.
 pub const MAGIC: &[u8; 18] = b"chancery bundle 1\n";

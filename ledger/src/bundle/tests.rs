@@ -13,6 +13,8 @@ use crate::body::{Body, Kind};
 use crate::event::Envelope;
 use crate::export::{Bodies, write_frame};
 use crate::ids::{AgentId, Seq, Subject, ThingId as _, TreeSize, uuid_v7};
+use crate::store::on_sled::SledStore;
+use crate::store::{Group, LogStore as _, Record};
 use crate::time::Micros;
 use crate::tree::seal::{Checkpoint, Seal};
 use crate::tree::{Frontier, NodeHash, Subtree, leaf_hash};
@@ -304,7 +306,44 @@ fn the_bytes_are_the_golden_ones() {
     assert!(check(&golden, &trusting()).unwrap().whole);
 }
 
+/// The log, in a store that keeps its tree.
+fn stored() -> (tempfile::TempDir, SledStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(&dir.path().join("log")).unwrap();
+    let mut records = Vec::new();
+    for item in good() {
+        match item {
+            Item::Event { header, body, nodes } => {
+                records.push(Record { header, body: body.unwrap(), nodes: nodes.unwrap() });
+            }
+            Item::Seal(seal) => {
+                store.append(store.size(), &Group { records: &std::mem::take(&mut records), seal: &seal }).unwrap();
+            }
+        }
+    }
+    (dir, store)
+}
+
 proptest! {
+    /// What is read where it must be is what is read from end to end.
+    #[test]
+    fn a_bundle_by_the_trees_nodes_is_the_one_by_all_events(
+        first in 0u64..=SIZE, length in 0u64..=SIZE, of_agent in any::<bool>(), headers in any::<bool>(), times in any::<bool>(),
+        recorded in prop::option::of(0..SIZE), cuts in prop::collection::vec(prop::sample::select(vec![1u64, 2, 7, 15, 17]), 0..3),
+    ) {
+        let (_dir, store) = stored();
+        let mut choice = period(first, SIZE.min(first + length));
+        choice.things = of_agent.then(|| agent(3)).into_iter().collect();
+        (choice.from_time, choice.to_time) = if times { (Some(Micros(0)), Some(Micros(i64::MAX))) } else { (None, None) };
+        let others = if headers { Others::Headers } else { Others::LeftOut };
+        let manifest = Manifest { recorded: recorded.map(Seq), ..manifest(choice, Bodies::Included, others) };
+        let checkpoints = cuts.iter().map(|size| (TreeSize(*size), None));
+        let bundling = Bundling::new(Vec::new(), &manifest, checkpoints).unwrap();
+        let (bytes, counts) = bundle_log(&store, &[Seq(0), Seq(16)], bundling, |_| {}).unwrap();
+        prop_assert_eq!(plain(&bytes), plain(&bundle_with(&good(), &manifest, &cuts).unwrap()));
+        prop_assert!(counts.events >= counts.chosen);
+    }
+
     /// Any choice, against a plain walk over the log.
     #[test]
     fn a_bundle_holds_what_was_chosen_and_leads_to_the_logs_root(

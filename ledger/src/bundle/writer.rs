@@ -1,6 +1,6 @@
 //! Writing a bundle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use crate::body::{Body, Kind};
 use crate::event::{Envelope, HeaderError};
 use crate::export::{Bodies, END, SEAL, needed_by_verifiers, write_event, write_frame};
 use crate::ids::{Seq, TreeSize};
-use crate::store::StoreError;
-use crate::tree::{Cover, Subtree, leaf_hash};
+use crate::store::{LogStore, Record, StoreError, StoreNodes};
+use crate::tree::{Cover, Nodes as _, Subtree, complete_subtrees, leaf_hash};
 use crate::verify::{Item, SourceError};
 
 /// A bundle could not be made.
@@ -166,6 +166,32 @@ impl<'a, W: Write> Bundling<'a, W> {
         Ok(())
     }
 
+    /// Goes by all events before a position, whose subtrees are read from where they are kept. Checkpoints on the way are put in.
+    fn pass_to(&mut self, log: &dyn LogStore, to: Seq) -> Result<(), BundleError> {
+        while self.next < to {
+            let on_the_way = |size: &&TreeSize| (self.next.0 + 1..=to.0).contains(&size.0);
+            let end = self.checkpoints.keys().find(on_the_way).map_or(to, |size| size.next());
+            for (level, index) in complete_subtrees(self.next.0, end.0) {
+                self.cover.push_subtree(Subtree { level, root: StoreNodes(log).node(level, index)? });
+            }
+            self.next = end;
+            self.seal_here(log)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the log's seal of all events up to here, if one is wanted here.
+    fn seal_here(&mut self, log: &dyn LogStore) -> Result<(), BundleError> {
+        let size = TreeSize(self.next.0);
+        let wanted = self.key_added || self.checkpoints.contains_key(&size);
+        let Some(last) = size.last().filter(|_| wanted) else { return Ok(()) };
+        match log.seal_of(last)? {
+            Some((sealed, seal)) if sealed == size => self.seal(&seal),
+            // A checkpoint that is missing in the end is an error then.
+            _ => Ok(()),
+        }
+    }
+
     fn show_skipped(&mut self) -> io::Result<()> {
         let subtrees = self.cover.take();
         if subtrees.is_empty() {
@@ -226,6 +252,35 @@ pub fn bundle_items<W: Write>(
             Err(other) => return Err(BundleError::Damaged(other.to_string())),
         }
     }
+    bundling.finish()
+}
+
+/// Makes a bundle of a log that keeps its tree, up to the manifest's size. Only what may be shown is read; for all else the
+/// tree's nodes stand. `of_keys` are the positions of all events of kinds 1 to 4 that are the ledger's own. Memory stays constant.
+/// `progress` is told how far it has come.
+///
+/// # Errors
+/// [`BundleError`]; what was written by then is no bundle.
+pub fn bundle_log<W: Write>(
+    log: &dyn LogStore, of_keys: &[Seq], mut bundling: Bundling<'_, W>, mut progress: impl FnMut(u64),
+) -> Result<(W, BundleCounts), BundleError> {
+    let Manifest { size, recorded, ref choice, .. } = *bundling.manifest;
+    // What bounds a period stands right before and right after it.
+    let range = choice.first.0.saturating_sub(1)..choice.end.0.saturating_add(1).min(size.0);
+    let alone = of_keys.iter().copied().chain(recorded);
+    let alone: BTreeSet<Seq> = alone.filter(|seq| seq.0 < size.0 && !range.contains(&seq.0)).collect();
+    let (before, after): (Vec<Seq>, Vec<Seq>) = alone.into_iter().partition(|seq| seq.0 < range.start);
+    let record =
+        |seq| -> Result<(Seq, Record), StoreError> { Ok((seq, log.record(seq)?.ok_or(StoreError::Missing { seq })?)) };
+    let in_range = log.records(Seq(range.start)).zip(range).map(|(read, _)| read);
+    for read in before.into_iter().map(record).chain(in_range).chain(after.into_iter().map(record)) {
+        let (seq, record) = read?;
+        bundling.pass_to(log, seq)?;
+        bundling.event(&record.header, Some(&record.body))?;
+        bundling.seal_here(log)?;
+        progress(seq.0);
+    }
+    bundling.pass_to(log, size.next())?;
     bundling.finish()
 }
 

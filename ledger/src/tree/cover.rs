@@ -35,7 +35,12 @@ impl Cover {
 
     /// Adds the next leaf.
     pub fn push(&mut self, leaf: NodeHash) {
-        let mut node = Subtree { level: 0, root: leaf };
+        self.push_subtree(Subtree { level: 0, root: leaf });
+    }
+
+    /// Adds the next leaves, by the root of a subtree that [fits](Subtree::fits_after) after those before.
+    pub fn push_subtree(&mut self, subtree: Subtree) {
+        let mut node = subtree;
         // A right child whose left sibling is here too makes their parent.
         while (self.next >> node.level) & 1 == 1
             && let Some(left) = self.subtrees.pop_if(|left| left.level == node.level)
@@ -43,7 +48,7 @@ impl Cover {
             node = Subtree { level: node.level + 1, root: node_hash(left.root, node.root) };
         }
         self.subtrees.push(node);
-        self.next += 1;
+        self.next += subtree.leaves();
     }
 
     /// What was gathered, in order; the next leaf begins anew. A leaf that is shown instead is passed with

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use chancery_ledger::bundle::{BundleCounts, Bundling, Choice, Edge, Manifest, Others, THINGS_MAX, bundle_items};
 use chancery_ledger::ids::{AgentId, MissionId, Subject, TenantId, ThingId as _, ThingKind, TreeSize, parse_any};
 use chancery_ledger::store::LogStore;
@@ -43,8 +44,8 @@ pub struct Choosing {
     /// them who did what kind of thing, when, and to what.
     #[arg(long)]
     headers: bool,
-    /// A checkpoint that whoever verifies the bundle holds: show the tree at its size, so that the two can be compared. Can be
-    /// given again.
+    /// A checkpoint that whoever verifies the bundle holds, or that witnesses cosigned: show the tree at its size, so that the
+    /// two can be compared, and the cosignatures with it. Can be given again.
     #[arg(long)]
     head: Vec<PathBuf>,
 }
@@ -65,14 +66,26 @@ impl Choosing {
         agents.chain(missions).chain(self.thing.iter().copied()).collect()
     }
 
-    fn heads(&self) -> anyhow::Result<Vec<TreeSize>> {
-        let size = |path: &PathBuf| {
+    fn heads(&self) -> anyhow::Result<Vec<Seal>> {
+        let head = |path: &PathBuf| {
             let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-            let seal = Seal::parse(&bytes).with_context(|| format!("{} is no checkpoint", path.display()))?;
-            Ok(seal.checkpoint().size)
+            Seal::parse(&bytes).with_context(|| format!("{} is no checkpoint", path.display()))
         };
-        self.head.iter().map(size).collect()
+        self.head.iter().map(head).collect()
     }
+}
+
+/// The checkpoint as it was given, with its cosignatures, to be put where the log has its own.
+fn of_log(log: &dyn LogStore, head: &Seal) -> anyhow::Result<(TreeSize, Option<Bytes>)> {
+    let size = head.checkpoint().size;
+    let sealed = size.last().map_or(Ok(None), |last| log.seal_of(last))?;
+    let (_, seal) = sealed.filter(|(sealed, _)| *sealed == size).with_context(|| {
+        format!("the head is for {size} events, and no commit of the log ended there, so that it signs none of them")
+    })?;
+    if Seal::parse(&seal)?.checkpoint() != head.checkpoint() {
+        bail!("the head for {size} events contradicts the log: keep both, and run `chancery verify --head` on the log");
+    }
+    Ok((size, Some(head.bytes().clone())))
 }
 
 fn thing(text: &str) -> Result<Subject, String> {
@@ -125,9 +138,9 @@ fn write(arguments: &Arguments, opened: &Opened, out: impl io::Write) -> anyhow:
     let choice = Choice { tenant, things, ..range };
     let others = if choosing.headers { Others::Headers } else { Others::LeftOut };
     let manifest = Manifest::new(seal.checkpoint().origin.clone(), size, choice, arguments.bodies(), others, None);
-    let heads = choosing.heads()?;
+    let heads = choosing.heads()?.iter().map(|head| of_log(log, head)).collect::<anyhow::Result<Vec<_>>>()?;
     let bar = progress::events(Some(size.0), "reading");
-    let bundling = Bundling::new(out, &manifest, heads.into_iter().map(|head| (head, None)))?;
+    let bundling = Bundling::new(out, &manifest, heads)?;
     let made = bundle_items(items(opened, log, size), bundling, |events| bar.set_position(events));
     bar.finish_and_clear();
     Ok(made?.1)

@@ -98,6 +98,18 @@ fn a_head_is_compared_where_the_bundle_shows_the_tree_and_no_pin_is_moved_by_a_p
     let found = chancery(&["verify", &with, "--head", &head, "--json"]).is(0).json();
     assert_eq!(found["truncation_excluded_to"], size);
 
+    // Another log's of the same size.
+    fs::write(&head, {
+        let other = World::new();
+        let text = chancery(&["prove", "--data-dir", &other.data(), "consistency", "1", &size.to_string()]).is(0).out;
+        text.split_once("\n\n").unwrap().1.to_owned()
+    })
+    .unwrap();
+    let out = world.path("contradicted.bundle");
+    chancery(&["export", "--data-dir", &world.data(), "--out", &out, "--all", "--head", &head])
+        .is(2)
+        .complains("contradicts the log");
+
     chancery(&["verify", &with, "--pin", &pin]).is(0);
     assert_eq!(fs::read(&pin).unwrap(), pinned);
 }
