@@ -7,6 +7,7 @@ import io
 import json
 import random
 import struct
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 import chancery_verify as cv
 from daemon import Daemon, chancery
-from native import batch, fresh, get, register, submit
+from native import batch, fresh, get, refused, register, submit
 
 # How many single flipped bits are tried.
 FLIPS = 80
@@ -221,6 +222,54 @@ def test_cut_short_and_followed_by_more(world: World) -> None:
         assert chancery("verify", str(path)).returncode == 2
         with pytest.raises(cv.ContainerFault):
             cv.verify_bundle(io.BytesIO(nothing))
+
+
+def test_a_running_daemon_makes_one_and_has_it_on_record(new_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    daemon = new_daemon().start()
+    here = ("--url", daemon.url, "--api-key", daemon.credentials["admin_key"])
+    path = tmp_path / "live.bundle"
+    with daemon.admin() as client:
+        agent = register(client)["result"]["agent"]["id"]
+        submit(client, "OpenMission", {"agent": agent, "intent": fresh("mission ")})
+        head = client.get("/checkpoint").content
+        (tmp_path / "head").write_bytes(head)
+        submit(client, "RotateSigningKey")
+        batch(client, [{"command": "OpenMission", "params": {"intent": fresh("m")}} for _ in range(40)])
+        acme = submit(client, "CreateTenant", {"slug": "acme", "name": "Acme"})["result"]
+        said = chancery("export", *here, "--out", str(path), "--agent", agent, "--headers", "--head", str(tmp_path / "head"))
+        assert said.returncode == 0, said.stderr
+        verdict = compare(path, heads=(head,))
+        assert verdict["whole"] and verdict["bundle"]["complete"] == "yes" and len(verdict["keys"]) == 2
+        assert verdict["truncation_excluded_to"] == cv.parse_seal(head).size
+        recorded = get(client, f"/v1/events/{verdict['bundle']['recorded']}")
+        assert recorded["kind"] == "EvidenceExported" and recorded["actor"]["principal"]["kind"] == "member"
+        assert recorded["body"]["things"] == [{"kind": "agent", "id": agent}] and recorded["body"]["headers"] is True
+        refused(client.post("/v1/ledger/bundle", json={"heads": [10**9]}), 404, "not_found")
+        refused(client.post("/v1/ledger/bundle", json={"from": 1, "from_time": "2026-01-01T00:00:00Z"}), 400, "malformed")
+        unknown = {"things": [{"kind": "agent", "id": "019b7ca9-9070-7404-8404-040404040404"}]}
+        refused(client.post("/v1/ledger/bundle", json=unknown), 404, "not_found")
+        period = tmp_path / "period.bundle"
+        period.write_bytes(client.post("/v1/ledger/bundle", json={"from": 3, "to": 9, "bodies": False}).content)
+        found = compare(period)
+        assert found["bundle"]["chosen"] == 7 and found["bundle"]["complete"] == "yes"
+    with daemon.client(acme["shown_once"]["api_key"]) as other:
+        # Another tenant's agent is not there; its own events are all that it gets.
+        refused(other.post("/v1/ledger/bundle", json={"things": [{"kind": "agent", "id": agent}]}), 404, "not_found")
+        refused(other.post("/v1/ledger/bundle", json={"headers": True}), 403, "not_root")
+        own = tmp_path / "own.bundle"
+        answer = other.post("/v1/ledger/bundle", json={})
+        assert answer.status_code == 200 and answer.headers["content-type"] == "application/gzip"
+        own.write_bytes(answer.content)
+        found = compare(own)
+        assert found["whole"] and found["bundle"]["choice"]["tenant"] == acme["tenant"]["id"]
+        assert found["bundle"]["complete"] == "no" and 0 < found["bundle"]["chosen"] < 10
+    daemon.stop()
+    offline = tmp_path / "offline.bundle"
+    asked = ("--agent", agent, "--headers", "--to", str(verdict["bundle"]["choice"]["end"] - 1))
+    chancery("export", "--data-dir", str(daemon.data_dir), "--out", str(offline), *asked, check=True)
+    again = compare(offline)
+    for member in ("chosen", "kinds", "choice", "complete"):
+        assert again["bundle"][member] == verdict["bundle"][member], member
 
 
 def write(path: Path, data: bytes) -> Path:

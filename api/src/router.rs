@@ -13,7 +13,7 @@ use crate::dialect::{agentidp, alsorn, orgkernel};
 use crate::native::call::{Call, Parameters};
 use crate::native::operation::{Access, Operation};
 use crate::native::{
-    admin, backup, commands, difference, events, export, openapi, proofs, receipts, stream, views, witness,
+    admin, backup, bundle, commands, difference, events, export, openapi, proofs, receipts, stream, views, witness,
 };
 use crate::path_table::PathTable;
 use crate::problem::Problem;
@@ -102,6 +102,7 @@ pub const ROUTES: &[Route] = &[
     Route(GET, "/v1/ledger/checkpoints/{size}/timestamp", &proofs::TIMESTAMP),
     Route(GET, "/v1/ledger/consistency/{old}/{new}", &proofs::CONSISTENCY),
     Route(GET, "/v1/ledger/export", &export::EXPORT),
+    Route(POST, "/v1/ledger/bundle", &bundle::BUNDLE),
     Route(GET, "/v1/ledger/keystore", &backup::KEYSTORE),
     Route(GET, "/v1/ledger/sealing-keys", &backup::SEALING_KEYS),
     Route(GET, "/v1/trust", &admin::TRUST),

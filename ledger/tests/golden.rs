@@ -10,6 +10,7 @@ use std::path::Path;
 use chancery_ledger::actor::{Actor, Method, Principal};
 use chancery_ledger::body::delivery::*;
 use chancery_ledger::body::erasure::*;
+use chancery_ledger::body::evidence::*;
 use chancery_ledger::body::execution::*;
 use chancery_ledger::body::field::{Decimal, JsonText, Signature};
 use chancery_ledger::body::identity::*;
@@ -127,6 +128,17 @@ fn sample(kind: Kind) -> Body {
                 .into()
         }
         Kind::KeyDestroyed => KeyDestroyed { key: agent().subject(), cause: Seq(4_711) }.into(),
+        Kind::EvidenceExported => EvidenceExported {
+            first: Seq(300),
+            end: Seq(70_000),
+            from: Some(TIME),
+            to: None,
+            of: Some(id(5)),
+            things: vec![id::<AgentId>(7).subject()],
+            bodies: true,
+            headers: false,
+        }
+        .into(),
         Kind::ViewRootsPublished => ViewRootsPublished {
             ledger: id(4),
             size: 1_000_000,

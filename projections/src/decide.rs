@@ -61,6 +61,7 @@ pub fn decide(state: &State<'_>, command: &Command, mut ctx: Context<'_>) -> Res
         Command::LiftHold(command) => identity::decide::erasure::lift_hold(state, command, c),
         Command::ReportShredded(command) => identity::decide::erasure::report_shredded(state, command, c),
         Command::ApplyRetention(command) => identity::decide::erasure::apply_retention(state, command, c),
+        Command::ExportEvidence(command) => identity::decide::ledger::export_evidence(command, c),
         Command::RotateSigningKey(command) => identity::decide::ledger::rotate(state, command, c),
         Command::ProvideTokenKey(command) => identity::decide::ledger::provide_token_key(state, command, c),
         Command::PublishViewRoots(command) => identity::decide::ledger::publish_view_roots(state, command, c),

@@ -232,6 +232,7 @@ fn encrypted_fields(body: &mut Body) -> Vec<Field<'_>> {
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)
         | Body::KeyDestroyed(_)
+        | Body::EvidenceExported(_)
         | Body::ViewRootsPublished(_)
         | Body::CheckpointCosigned(_)
         | Body::WitnessedCheckpoint(_)

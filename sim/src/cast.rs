@@ -23,9 +23,9 @@ use chancery_projections::command::{
     AddDestination, AddIssuerRule, AddOrganisationMember, AgentProfile, AnswerChallenge, AppendAuditEntry, Attempt,
     ChangeSubscription, CheckScope, ClaimHandle, CloseAuditChain, Command, CompleteMission, CreateApiKey,
     CreateCredential, CreateOrganisation, CreateTenant, DecommissionAgent, DeleteOrganisation, DeleteTenant,
-    EndSubscription, EraseSubject, EvaluateTrust, ExecuteTransaction, FileDispute, GrantScopes, HandleClaim,
-    IssueChallenge, IssueToken, KeyChoice, LiftHold, MissionKey, MissionRef, NoteAuthentication, OpenAuditChain,
-    OpenMission, OrganisationRef, PlaceHold, RecordDeliveries, Redeliver, RegisterAgent, ReleaseHandle,
+    EndSubscription, EraseSubject, EvaluateTrust, ExecuteTransaction, ExportEvidence, FileDispute, GrantScopes,
+    HandleClaim, IssueChallenge, IssueToken, KeyChoice, LiftHold, MissionKey, MissionRef, NoteAuthentication,
+    OpenAuditChain, OpenMission, OrganisationRef, PlaceHold, RecordDeliveries, Redeliver, RegisterAgent, ReleaseHandle,
     RemoveDestination, RemoveIssuer, RemoveIssuerRule, ResetPolicy, ResolveDispute, ResumeAgent, ResumeTenant,
     ReverseTransaction, RevokeApiKey, RevokeCredential, RevokeMission, RevokeToken, RotateCredential,
     RotateDestinationSecret, RotateSigningKey, SetAgentReach, SetPolicy, Subscribe, SuspendAgent, SuspendTenant,
@@ -252,6 +252,13 @@ impl Cast {
             let excerpt = self.maybe("no");
             let attempt = Attempt { event, attempt: 1, outcome, status: None, ms: 3, at: now, next, excerpt };
             return RecordDeliveries { subscription, attempts: vec![attempt] }.into();
+        }
+        if self.dice.chance(100) {
+            let (first, end) = (Seq(0), Seq(1 + self.dice.below(200) as u64));
+            let things = vec![id!(self, agents, tenant).subject()];
+            let of = Some(tenant);
+            return ExportEvidence { first, end, from: None, to: None, of, things, bodies: true, headers: false }
+                .into();
         }
         let credential = self.dice.pick(&self.credentials).map(|(_, id)| *id);
         let why = (*self.dice.pick(&["unknown", "revoked", "expired"]).unwrap_or(&"unknown")).to_owned();

@@ -453,6 +453,7 @@ KINDS = """
 11 | HoldPlaced | subject, matter str, reason str
 12 | HoldLifted | subject, matter str, reason str
 13 | KeyDestroyed | key subject, cause u64
+14 | EvidenceExported | first u64, end u64, from t?, to t?, of id?, things [subject], bodies bool, headers bool
 15 | ViewRootsPublished | ledger id, size u64, format u16, roots [view str, rows u64, root h32]
 16 | CommandSigned | agent id, key id, base str, signature sig, nonce str, created t, expires t?, content enc
 100 | TenantCreated | tenant id, slug str, name str, tier str, limits {str: u64}, root bool, parent id?
@@ -1484,7 +1485,7 @@ def parse_manifest(payload: bytes) -> Manifest:
         raise Malformed("the manifest is not one") from None
 
 
-# --- [21] Sample --------------------------------------------------------------------------------------------------------
+# --- [20] Sample --------------------------------------------------------------------------------------------------------
 
 
 class Draw:

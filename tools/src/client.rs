@@ -113,6 +113,15 @@ impl Daemon {
         sent.with_context(|| self.unreachable())
     }
 
+    /// Posts JSON, and gives the answer if it is success.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached or does not answer with success.
+    pub fn ask(&self, path: &str, body: &impl serde::Serialize) -> anyhow::Result<http::Response<Body>> {
+        let body = serde_json::to_vec(body)?;
+        self.answered(Ok(self.post(path, "application/json", &[], &body[..])?))
+    }
+
     fn unreachable(&self) -> String {
         format!("the daemon at {} cannot be reached: is it running, and is --url right?", self.url)
     }

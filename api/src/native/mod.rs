@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod backup;
 pub mod batch;
+pub mod bundle;
 pub mod call;
 pub mod command;
 pub mod commands;

@@ -6,6 +6,7 @@
 mod decimal;
 pub mod delivery;
 pub mod erasure;
+pub mod evidence;
 pub mod execution;
 pub mod field;
 pub mod identity;
@@ -230,6 +231,7 @@ kinds! {
     11 version 1 erasure::HoldPlaced,
     12 version 1 erasure::HoldLifted,
     13 version 1 erasure::KeyDestroyed,
+    14 version 1 evidence::EvidenceExported,
     15 version 1 view_roots::ViewRootsPublished,
     16 version 1 signature::CommandSigned,
     100 version 1 identity::TenantCreated,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chancery_ledger::body::identity::OrganisationRole;
 use chancery_ledger::body::ledger::Purpose;
 use chancery_ledger::body::view_roots::ViewRoot;
-use chancery_ledger::ids::{AgentId, CredentialId, OrganisationId, TenantId, TreeSize};
+use chancery_ledger::ids::{AgentId, CredentialId, OrganisationId, Seq, Subject, TenantId, TreeSize};
 use chancery_ledger::link::Hash;
 use chancery_ledger::time::Micros;
 use schemars::JsonSchema;
@@ -276,6 +276,31 @@ impl RotateSigningKey {
 
 fn seal() -> Purpose {
     Purpose::Seal
+}
+
+/// See [`super::Command::ExportEvidence`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportEvidence {
+    /// The first position asked for.
+    pub first: Seq,
+    /// The position after the last.
+    pub end: Seq,
+    /// The earliest time, where the period is named by times.
+    pub from: Option<Micros>,
+    /// The latest time, likewise.
+    pub to: Option<Micros>,
+    /// Only events of this tenant.
+    pub of: Option<TenantId>,
+    /// Only what concerns one of these: at most 64.
+    #[serde(default)]
+    pub things: Vec<Subject>,
+    /// Whether bodies go with it.
+    #[serde(default)]
+    pub bodies: bool,
+    /// Whether the headers of all other events of the range do.
+    #[serde(default)]
+    pub headers: bool,
 }
 
 /// See [`super::Command::ProvideTokenKey`]. Sent by the daemon alone.

@@ -267,6 +267,8 @@ commands! {
     ReportShredded needs Internal about |_| None;
     /// (91) Erase what was kept for long enough, sent by the daemon itself.
     ApplyRetention needs Internal about |_| None;
+    /// (90) Have it on record that an evidence bundle is made; `POST /v1/ledger/bundle` makes it.
+    ExportEvidence needs LedgerProve about |_| None;
     /// (92) Seal what follows, or sign later tokens, with another key.
     RotateSigningKey needs LedgerAdminister about |_| None;
     /// (92) See that there is a key to sign tokens with.

@@ -121,6 +121,7 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::EvidenceExported(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::HoldPlaced(_)

@@ -305,7 +305,9 @@ pub fn evolve(rows: &mut dyn RowsMut, event: &Event) -> Result<(), RowsError> {
         Body::CheckpointCosigned(it) => witness::cosigned(rows, it),
         Body::WitnessedCheckpoint(it) => witness::witnessed(rows, event, it),
         // Facts of the log alone: the journal finds them, no row changes.
-        Body::TailLost(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => Ok(()),
+        Body::TailLost(_) | Body::EvidenceExported(_) | Body::CredentialsUsed(_) | Body::AuthenticationFailed(_) => {
+            Ok(())
+        }
         // Other domains' events.
         Body::TokenIssued(_)
         | Body::TokenRefused(_)

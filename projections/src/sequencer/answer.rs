@@ -124,7 +124,10 @@ pub(super) fn output(
             Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, added.rule)?))
         }
         Command::RemoveIssuerRule(it) => Output::IssuerRule(Box::new(row!(ISSUER_RULES, identity, it.rule)?)),
-        Command::NoteAuthentication(_) | Command::PublishViewRoots(_) | Command::RecordTimestamp(_) => Output::Done,
+        Command::NoteAuthentication(_)
+        | Command::ExportEvidence(_)
+        | Command::PublishViewRoots(_)
+        | Command::RecordTimestamp(_) => Output::Done,
         Command::EraseSubject(it) => Output::Erasure(Box::new(row!(ERASED, identity, it.subject)?)),
         Command::PlaceHold(PlaceHold { subject, .. }) | Command::LiftHold(LiftHold { subject, .. }) => {
             let tenant = events.first().ok_or(RowsError::Missing("the event of a hold"))?.tenant;

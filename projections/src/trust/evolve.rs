@@ -164,6 +164,7 @@ pub fn standing(tables: &Standings, rows: &mut dyn RowsMut, event: &Event) -> Re
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::EvidenceExported(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::SubjectErased(_)

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use chancery_ledger::bundle::{BundleCounts, Bundling, Choice, Edge, Manifest, Others, THINGS_MAX, bundle_items};
+use chancery_ledger::bundle::{
+    BundleCounts, BundleReader, Bundling, Choice, Edge, Manifest, Others, Piece, THINGS_MAX, bundle_items,
+};
 use chancery_ledger::ids::{AgentId, MissionId, Subject, TenantId, ThingId as _, ThingKind, TreeSize, parse_any};
 use chancery_ledger::store::LogStore;
 use chancery_ledger::tree::seal::Seal;
 use chancery_ledger::verify::{Item, SourceError, StoreItems};
 use clap::Args;
+use serde_json::json;
 
-use super::{Arguments, whole_or_nothing};
+use super::{Arguments, Tee, whole_or_nothing};
 use crate::moment::When;
 use crate::progress;
 use crate::source::Opened;
@@ -109,12 +112,13 @@ impl From<When> for Edge {
 /// # Errors
 /// When the log cannot be read or the file not written; then no file of that name is left.
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    if arguments.of_running()? {
-        bail!("a running daemon makes no bundle: stop it and name its --data-dir, or an export of it");
-    }
-    let opened = arguments.log.open()?;
-    let BundleCounts { events, chosen, .. } =
-        whole_or_nothing(&arguments.out, |file| write(arguments, &opened, BufWriter::with_capacity(1 << 20, file)))?;
+    let made = if arguments.of_running()? {
+        whole_or_nothing(&arguments.out, |file| of_running(arguments, BufWriter::with_capacity(1 << 20, file)))
+    } else {
+        let opened = arguments.log.open()?;
+        whole_or_nothing(&arguments.out, |file| write(arguments, &opened, BufWriter::with_capacity(1 << 20, file)))
+    };
+    let BundleCounts { events, chosen, .. } = made?;
     let out = arguments.out.display();
     writeln!(
         io::stdout(),
@@ -144,6 +148,41 @@ fn write(arguments: &Arguments, opened: &Opened, out: impl io::Write) -> anyhow:
     let made = bundle_items(items(opened, log, size), bundling, |events| bar.set_position(events));
     bar.finish_and_clear();
     Ok(made?.1)
+}
+
+/// Copies what the daemon sends, and reads it on the way: a stream that broke off looks like a short one otherwise.
+fn of_running(arguments: &Arguments, mut out: impl io::Write) -> anyhow::Result<BundleCounts> {
+    let choosing = &arguments.choosing;
+    let seq = |when: Option<When>| when.and_then(|when| if let When::Seq(seq) = when { Some(seq) } else { None });
+    let time = |when: Option<When>| when.and_then(|when| if let When::Time(time) = when { Some(time) } else { None });
+    let mut answer = arguments.daemon.ask(
+        "/v1/ledger/bundle",
+        &json!({
+            "things": choosing.things(),
+            "from": seq(choosing.from),
+            "to": seq(choosing.to),
+            "from_time": time(choosing.from),
+            "to_time": time(choosing.to),
+            "bodies": !arguments.without_bodies,
+            "headers": choosing.headers,
+            "heads": choosing.heads()?.iter().map(|head| head.checkpoint().size).collect::<Vec<_>>(),
+        }),
+    )?;
+    let broken = "the daemon did not send a whole bundle; try again";
+    let bar = progress::events(None, "receiving");
+    let mut bundle = BundleReader::open(Tee { from: answer.body_mut().as_reader(), to: &mut out }).context(broken)?;
+    let mut counts = BundleCounts::default();
+    for piece in &mut bundle {
+        if let Piece::Item(Item::Event { .. }) = piece.context(broken)? {
+            counts.events += 1;
+            bar.set_position(counts.events);
+        }
+    }
+    bar.finish_and_clear();
+    counts.chosen = bundle.kinds().map_or(0, |kinds| kinds.values().sum());
+    drop(bundle);
+    out.flush()?;
+    Ok(counts)
 }
 
 /// The log's items. An indexed export gives a body that is withheld as an empty one, which no body is.

@@ -323,6 +323,7 @@ pub fn command_lines() -> Vec<(&'static str, &'static str)> {
         ("LiftHold", r#"{"subject":{"kind":"agent","id":"$HELD"},"matter":"2026-017","reason":"settled"}"#),
         ("VerifyOrganisation", r#"{"organisation":"$ORGANISATION","verified":true}"#),
         ("RevokeApiKey", r#"{"credential":"$CREDENTIAL","cause":"lost"}"#),
+        ("ExportEvidence", r#"{"first":0,"end":9,"things":[{"kind":"agent","id":"$AGENT"}],"bodies":true}"#),
         ("RotateSigningKey", "{}"),
         ("DecommissionAgent", r#"{"agent":"$AGENT","cause":"revoked","by":"ops","reason":"gone"}"#),
         ("DeleteTenant", r#"{"tenant":"$TENANT","reason":"gone"}"#),

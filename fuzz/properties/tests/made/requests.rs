@@ -54,6 +54,7 @@ pub fn requests() -> Seeds {
             "tryScope" => "{}".to_owned(),
             // Cosigned already, and said again.
             "witnessCheckpoint" => http::add_checkpoint(LOG.seals[0].checkpoint().size.0),
+            "exportEvidence" => r#"{"things":[{"kind":"agent","id":"$AGENT"}],"headers":true}"#.to_owned(),
             "tryScoring" => serde_json::to_string(&Scoring::default()).unwrap(),
             _ => String::new(),
         };

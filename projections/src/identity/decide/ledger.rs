@@ -1,14 +1,16 @@
 //! The ledger's own keys: the one that seals commits, and those that sign tokens and cosignatures. And what its views come to.
 
 use chancery_ledger::body::Body;
+use chancery_ledger::body::evidence::EvidenceExported;
 use chancery_ledger::body::ledger::{Algorithm, Purpose, SigningKeyAdded, SigningKeyRetired};
 use chancery_ledger::body::view_roots::ViewRootsPublished;
+use chancery_ledger::bundle::THINGS_MAX;
 use chancery_ledger::ids::{KeyId, TenantId};
 use chancery_ledger::keys::{PublicKey, SigningKey};
 use chancery_ledger::keystore::SecretName;
 
 use super::tenant;
-use crate::command::{ProvideTokenKey, PublishViewRoots, RotateSigningKey};
+use crate::command::{ExportEvidence, ProvideTokenKey, PublishViewRoots, RotateSigningKey};
 use crate::context::Context;
 use crate::decision::{Decided, State, Stop};
 use crate::identity::state::{LEDGER, PublicKeyRow, SEALING_KEY, SIGNING_KEYS, VIEW_ROOTS, purpose_code};
@@ -38,6 +40,22 @@ pub fn rotate(state: &State<'_>, command: &RotateSigningKey, ctx: &mut Context<'
     };
     let retired = old.map(|old| Body::from(retired(old)));
     Ok(Decided::facts(TenantId::LEDGER, retired.into_iter().chain([added.into()]).collect()))
+}
+
+/// Decides [`ExportEvidence`]. What the caller gets to see is for who makes the bundle: it is all in the log already.
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn export_evidence(command: &ExportEvidence, ctx: &Context<'_>) -> Result<Decided, Stop> {
+    let ExportEvidence { first, end, from, to, of, things, bodies, headers } = command.clone();
+    if first > end {
+        return Err(Rejection::Invalid { field: "first", why: "must not be after `end`".into() }.into());
+    }
+    if things.len() > THINGS_MAX {
+        return Err(Rejection::Invalid { field: "things", why: format!("at most {THINGS_MAX}") }.into());
+    }
+    let event = EvidenceExported { first, end, from, to, of, things, bodies, headers };
+    Ok(Decided::facts(ctx.tenant(), vec![event.into()]))
 }
 
 /// Decides [`ProvideTokenKey`].

@@ -186,6 +186,7 @@ fn single(event: &Event) -> Option<Entry> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::EvidenceExported(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::SubjectErased(_)

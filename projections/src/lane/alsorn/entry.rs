@@ -88,6 +88,7 @@ pub fn entries(event: &Event) -> Vec<Entry> {
         | Body::SigningKeyAdded(_)
         | Body::SigningKeyRetired(_)
         | Body::TailLost(_)
+        | Body::EvidenceExported(_)
         | Body::ViewRootsPublished(_)
         | Body::CommandSigned(_)
         | Body::SubjectErased(_)
