@@ -74,7 +74,7 @@ pub const KEY: Operation = Operation {
 };
 
 async fn key(call: Call) -> Result<Response, Problem> {
-    let witness = cosigner(&call.app, &own_key(&call.app)?)?;
+    let witness = cosigner(&call.app, &own_key(&call.app).await?)?;
     Ok(response::typed(StatusCode::OK, TEXT, format!("{witness}\n")))
 }
 
@@ -112,7 +112,7 @@ async fn add_checkpoint(mut call: Call) -> Result<Response, Problem> {
     let Some(checkpoint) = keys.iter().find_map(|key| request.seal.of_log_alone(&key.key).ok()) else {
         return Ok(said(StatusCode::FORBIDDEN, "the checkpoint is not signed by the log's key\n"));
     };
-    let row = own_key(&call.app)?;
+    let row = own_key(&call.app).await?;
     let signer = call.app.keystore().signing_key(&SecretName::TokenSigning(row.key)).map_err(ContextError::from)?;
     let signer = signer.ok_or(Rejection::NotConfigured { what: "key to cosign with" })?;
     let now_secs = u64::try_from(call.app.now().0 / 1_000_000).unwrap_or(0);
@@ -162,8 +162,8 @@ async fn decided(
 }
 
 /// The key that this ledger cosigns by now.
-fn own_key(app: &App) -> Result<PublicKeyRow, Problem> {
-    let rows = app.views().get(View::Identity).store.snapshot();
+async fn own_key(app: &App) -> Result<PublicKeyRow, Problem> {
+    let rows = app.view(View::Identity).await?;
     let row = SIGNING_KEYS.get(&rows, purpose_code(Purpose::Witness))?;
     Ok(row.ok_or(Rejection::NotFound { thing: "key to cosign with" })?)
 }

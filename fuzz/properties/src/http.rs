@@ -448,6 +448,15 @@ impl Request {
 
     /// Whether it is OrgKernel's mount that answers.
     fn is_orgkernel(&self) -> bool {
+        self.is_below(b"/orgkernel")
+    }
+
+    /// Whether the ledger is asked as a witness.
+    fn is_to_witness(&self) -> bool {
+        self.is_below(b"/witness")
+    }
+
+    fn is_below(&self, mount: &[u8]) -> bool {
         let target = self.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
         // A target may name the whole address.
         let path = match target.windows(3).position(|three| three == b"://") {
@@ -458,7 +467,7 @@ impl Request {
             _ => target,
         };
         let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        path.strip_prefix(b"/orgkernel").is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        path.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
 }
 
@@ -553,6 +562,12 @@ impl Answer {
             });
             assert!(faults || detail.as_str().is_some_and(|text| !text.is_empty()), "{}", context());
             assert_eq!(json.as_object().unwrap().len(), 1, "{}", context());
+        } else if kind == "text/x.tlog.size" {
+            assert!(request.is_to_witness() && self.status == 409, "{}", context());
+            assert!(shown.trim_end().parse::<u64>().is_ok(), "{}", context());
+        } else if kind.starts_with("text/plain") {
+            // A witness is asked by programs that look at the status, and at one line of text at most (C2SP tlog-witness).
+            assert!(request.is_to_witness() && shown.lines().count() == 1, "{}", context());
         } else {
             assert_eq!(kind, "application/problem+json", "{}", context());
             self.problem_holds(&self.json(&context), id, &context);

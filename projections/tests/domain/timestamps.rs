@@ -43,7 +43,7 @@ fn a_checkpoint_s_timestamp_is_recorded_once_and_only_if_it_is_of_that() {
     let row = TIMESTAMPED.get(w.views.get(View::Identity), 5_u64).unwrap().unwrap();
     assert_eq!((row.root, row.at, row.token), (root, recorded.at, token(5, root)));
     assert!(row.at > Micros(0));
-    w.when_as(&caller, tenant, command(5, token(5, root))).then(&[]);
+    w.when_as(&caller, tenant, command(5, token(5, root))).then_unchanged();
     w.when_as(&caller, tenant, command(6, token(5, root))).then_invalid("token");
     w.when_as(&caller, tenant, command(6, b"no token".to_vec())).then_invalid("token");
 }

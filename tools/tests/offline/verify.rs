@@ -28,7 +28,10 @@ fn a_whole_log_is_whole_in_words_and_in_json() {
                 "events_authentic": "yes", "chain_whole": "yes", "tree_consistent": "yes", "keys_consistent": "yes",
             },
             "bodies": { "intact": events, "withheld": 0, "unknown": 0 },
-            "truncation_excluded_to": null, "witnesses": "unwitnessed", "diverged": false,
+            "agent_signatures": { "checked": 0, "unchecked": 0 },
+            "timestamps": { "verified": 0, "unverified": 0, "newest": null },
+            "truncation_excluded_to": null, "witnesses": "unwitnessed", "witnessed_size": null, "cosigned_by": [],
+            "diverged": false,
             "first_broken": null, "findings": [], "findings_total": 0,
         });
         assert_eq!(verdict, expected);
