@@ -249,6 +249,12 @@ fn responses(operation: &Operation, problem: &Schema, written: &mut SchemaGenera
         }
         let content = match status {
             200 => contents(operation.answers, written),
+            // What is sent without a credential is sent by a protocol of others', which refuses in text (C2SP tlog-witness).
+            _ if operation.access == Access::Open && !operation.bodies.is_empty() => json!({
+                "application/problem+json": { "schema": problem },
+                "text/plain; charset=utf-8": { "schema": { "type": "string" } },
+                "text/x.tlog.size": { "schema": { "type": "string" } },
+            }),
             _ => json!({ "application/problem+json": { "schema": problem } }),
         };
         let response = json!({ "description": reason.unwrap_or_default(), "headers": headers, "content": content });
