@@ -8,7 +8,7 @@
 //! - A subscription's events are posted one after another, in the order of the log; the first that is not taken waits, and
 //!   those behind it with it. Subscriptions do not wait for each other.
 //! - Subscriptions with a turn at once, posts of a turn, time and bytes of a post are bounded. Who is slow or fails has turns
-//!   of a sort of its own ([`turns`]).
+//!   of a sort of its own (`turns`).
 //! - Nothing is posted while nothing can be recorded.
 //!
 //! Out of scope: which addresses may be called ([`crate::egress`]), and what a post looks like in a dialect

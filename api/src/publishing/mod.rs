@@ -1,11 +1,11 @@
 //! Publishing checkpoints: the process manager that has witnesses cosign them.
 //!
 //! Whenever something has happened, but at most once in an interval, the newest seal becomes the **target**. Every witness
-//! of the policy is asked to cosign it, all at once and each by itself ([`ask`]); what a witness says is verified and
+//! of the policy is asked to cosign it, all at once and each by itself (`ask`); what a witness says is verified and
 //! recorded as an event, so cosignatures are in the log, its archive and its backups. A checkpoint that as many cosigned
-//! as the policy's quorum asks for is **published** ([`published`]).
+//! as the policy's quorum asks for is **published** (`published`).
 //!
-//! - Those events are themselves nothing that happened: of cosignatures alone no new target comes ([`news`]).
+//! - Those events are themselves nothing that happened: of cosignatures alone no new target comes (`news`).
 //! - A witness that fails is asked again, each time after twice as long, for what is the target then. The others wait for it
 //!   no longer than its time to answer.
 //! - Nothing is kept but in the log: after a crash, what a witness said and nobody recorded it says again.

@@ -1,6 +1,6 @@
 //! Pushing events to sinks: the process manager of each.
 //!
-//! It follows the log behind a [cursor](super::cursor), in order. A batch that the sink has taken moves the cursor; one that
+//! It follows the log behind a cursor, in order. A batch that the sink has taken moves the cursor; one that
 //! it has not is sent again, after a pause that doubles up to five minutes, until it is. So a sink has every event at least
 //! once, and those behind a failing one wait in the log and nowhere else. Sinks do not wait for each other, and nothing
 //! waits for them.
