@@ -53,8 +53,9 @@ def test_cloudevents_are_read_by_their_own_sdk(admin: httpx.Client, records: dic
         assert event.get_datacontenttype() == "application/json"
         assert event.get_time().timestamp() == pytest.approx(datetime.fromisoformat(native["time"]).timestamp(), abs=1e-6)
         assert event.get_data() == native
-        subject = native["subjects"][0]
-        assert event.get_subject() == f"{subject['kind']}:{subject['id']}"
+        # Not every event is about something: what was introspected may be no token.
+        first = next((f"{subject['kind']}:{subject['id']}" for subject in native["subjects"]), None)
+        assert event.get_subject() == first
     assert len({record["source"] for record in records["cloudevents"]}) == 1
     sequences = [record["sequence"] for record in records["cloudevents"]]
     assert sequences == sorted(sequences)
