@@ -34,6 +34,15 @@ def pull(client: httpx.Client, words: str, /, **query: object) -> tuple[list[dic
 
 
 @pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Of a daemon that has little to tell, so that all of it is read at once."""
+    running = Daemon(tmp_path_factory.mktemp("siem")).start()
+    with running.admin() as client:
+        yield client
+    running.stop()
+
+
+@pytest.fixture(scope="module")
 def records(admin: httpx.Client) -> dict[str, list[dict]]:
     """What the daemon has to tell, after something of several kinds happened, in both formats."""
     agent = register(admin, actions=["pay"], limit={"amount": "1", "currency": "USD"})["result"]["agent"]["id"]

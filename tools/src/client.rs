@@ -113,13 +113,23 @@ impl Daemon {
         sent.with_context(|| self.unreachable())
     }
 
+    /// Posts JSON, and gives the answer whatever its status.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub fn post_json(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> anyhow::Result<http::Response<Body>> {
+        // Who is refused by the head alone hears so: a daemon that answers before the body came closes the connection, and
+        // whoever is still writing into that never reads the answer.
+        self.post(path, "application/json", &[headers, &[("expect", "100-continue")]].concat(), body)
+    }
+
     /// Posts JSON, and gives the answer if it is success.
     ///
     /// # Errors
     /// When the daemon cannot be reached or does not answer with success.
     pub fn ask(&self, path: &str, body: &impl serde::Serialize) -> anyhow::Result<http::Response<Body>> {
         let body = serde_json::to_vec(body)?;
-        self.answered(Ok(self.post(path, "application/json", &[], &body[..])?))
+        self.answered(Ok(self.post_json(path, &[], &body)?))
     }
 
     fn unreachable(&self) -> String {

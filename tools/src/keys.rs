@@ -97,7 +97,7 @@ fn list(daemon: &Daemon, path: &str) -> anyhow::Result<bool> {
 
 fn command(daemon: &Daemon, name: &str, params: Value) -> anyhow::Result<bool> {
     let body = json!({ "command": name, "params": params }).to_string();
-    let mut answer = daemon.post("/v1/commands", "application/json", &[], body.as_bytes())?;
+    let mut answer = daemon.post_json("/v1/commands", &[], body.as_bytes())?;
     writeln!(io::stdout(), "{}", answer.body_mut().read_to_string()?.trim_end())?;
     Ok(answer.status().is_success())
 }

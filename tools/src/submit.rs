@@ -59,7 +59,7 @@ fn one(arguments: &Arguments, command: &str) -> anyhow::Result<bool> {
     let mut headers = Vec::new();
     headers.extend(arguments.idempotency_key.as_deref().map(|key| ("idempotency-key", key)));
     headers.extend(if_match.as_deref().map(|seq| ("if-match", seq)));
-    let mut answer = arguments.daemon.post("/v1/commands", "application/json", &headers, body.as_bytes())?;
+    let mut answer = arguments.daemon.post_json("/v1/commands", &headers, body.as_bytes())?;
     let text = answer.body_mut().read_to_string()?;
     writeln!(io::stdout(), "{}", text.trim_end())?;
     Ok(answer.status().is_success())

@@ -56,7 +56,7 @@ impl Target {
     /// When it is refused, with what the daemon says.
     pub fn command(&self, name: &str, params: &Value) -> anyhow::Result<Value> {
         let body = serde_json::json!({ "command": name, "params": params }).to_string();
-        let mut answer = self.client.post("/v1/commands", "application/json", &[], body.as_bytes())?;
+        let mut answer = self.client.post_json("/v1/commands", &[], body.as_bytes())?;
         let text = answer.body_mut().read_to_string()?;
         if !answer.status().is_success() {
             bail!("the daemon refused {name} with {}: {}", answer.status(), detail(&text));
